@@ -1,0 +1,14 @@
+"""The engine: the way of an event from a backend service's call to a settled delivery.
+
+    intake/      1  the HTTP API: admit events, change people, ask what happened
+    fanout       2-4  audience, policy, plan: an event becomes slices
+    dispatch     5-9  permits, claim, check again, mark, send, read the answers
+    settlement   10-11  what each answer leads to, written once
+    upkeep       what nobody waits for: due work, lost leases, expiry, sweeps
+    rules/       the pure room: every decision, no await, no clock, no random
+    records/     the nouns; outcomes: what a provider can answer; ports: the doors to other rooms
+    config       klokke.toml; supervisor: the processes; drain: stopping in order
+    __main__     the only file that knows every concrete part
+
+Rules import records; shells import rules and ports; nothing here imports redis, a channel or a metric by name.
+"""

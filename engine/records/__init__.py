@@ -1,0 +1,10 @@
+"""The shared nouns: plain frozen records that every room may import.
+
+    roster.py   a set of people as {block: 256-bit mask}, and its packed form
+    words.py    the closed sets: channels, categories, urgencies, roles, ends, reasons
+    event.py    what a backend service asked for, after validation
+    person.py   a person as the directory's import line and HTTP body spell it
+    work.py     slices, claims, settlements: what waits, what is in hand, what happened
+
+Nothing here awaits, reads a clock or knows a store. Records import only records.
+"""

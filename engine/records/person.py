@@ -1,0 +1,90 @@
+"""People, groups, institutions, strategies: the lines of the directory's NDJSON, which are also its HTTP bodies."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from engine.records.words import Category, Channel, Language, Platform, Role
+
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$")]
+Tenant = Annotated[str, Meta(pattern=r"^(dk|[0-9]{4})$")]
+Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):(00|30)$")]
+Token = Annotated[str, Meta(min_length=8, max_length=1024, pattern=r"^[A-Za-z0-9:_\-]+$")]
+
+SLOT_MAX = 8
+"""A person has at most this many devices on one lane; one more replaces the one registered longest ago."""
+
+
+class Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Base of everything that comes from outside: unknown fields are refused by name."""
+
+
+class Profile(Wire, frozen=True):
+    """What a person is at one institution. Guardians have no profiles: they follow from their children."""
+
+    institution: Id
+    role: Role
+    groups: tuple[Id, ...] = ()
+
+
+class Device(Wire, frozen=True):
+    platform: Platform
+    app: Annotated[str, Meta(pattern=r"^[a-z]{1,12}$")]
+    token: Token
+
+
+class QuietHours(Wire, frozen=True):
+    """On these days (0 = Monday), from this local time until that one; `until` <= `from` ends the next day."""
+
+    days: tuple[Annotated[int, Meta(ge=0, le=6)], ...]
+    start: Clock = msgspec.field(name="from")
+    until: Clock
+
+
+class Person(Wire, frozen=True, tag_field="kind", tag="person"):
+    """One human being. `guardians` stands on the child's line; guardians come before their children in a file."""
+
+    id: Id
+    tenant: Tenant
+    language: Language = Language.DA
+    email: Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$")] | None = (
+        None
+    )
+    profiles: tuple[Profile, ...] = ()
+    guardians: tuple[Id, ...] = ()
+    devices: tuple[Device, ...] = ()
+    off: dict[Channel, tuple[Category, ...]] = {}  # opted out of these categories on this channel
+    quiet: tuple[QuietHours, ...] = ()
+
+
+class Institution(Wire, frozen=True, tag_field="kind", tag="institution"):
+    id: Id
+    tenant: Tenant
+    name: Annotated[str, Meta(max_length=200)]
+    sort: Annotated[str, Meta(pattern=r"^(school|daycare)$")] = "school"
+
+
+class Group(Wire, frozen=True, tag_field="kind", tag="group"):
+    id: Id
+    institution: Id
+    name: Annotated[str, Meta(max_length=200)]
+
+
+class Strategy(Wire, frozen=True, tag_field="kind", tag="strategy"):
+    """The channels that a municipality uses for a category. Without a strategy all channels are used."""
+
+    tenant: Tenant
+    category: Category
+    channels: tuple[Channel, ...]
+
+
+class Gone(Wire, frozen=True, tag_field="kind", tag="gone"):
+    """A person leaves the platform: no endpoints, no groups, no preferences; the number is never reused."""
+
+    id: Id
+
+
+Line = Person | Institution | Group | Strategy | Gone

@@ -1,0 +1,1 @@
+"""Names, units and sentences of every metric, and how they are shown."""
