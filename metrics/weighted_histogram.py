@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 
 class WeightedHistogram(Collector):
@@ -40,6 +39,6 @@ class WeightedHistogram(Collector):
             total, buckets = 0, []
             for bound, count in zip(self._bounds, counts, strict=True):
                 total += count
-                buckets.append((floatToGoString(bound), total))
+                buckets.append((str(bound) if bound < float("inf") else "+Inf", total))
             family.add_metric(labels, buckets, self._sums[labels])
         yield family
