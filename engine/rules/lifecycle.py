@@ -4,7 +4,8 @@
                             │                   └─lease lost──► waiting (its outcome is unknown)
                             └─ not entitled, stopped, cut to permits, lease lost ──► an end, or waiting again
 
-An end is for ever. Nothing that was not marked can be accepted, rejected or dead: it was never sent.
+An end is for ever. Nothing that was not marked can be accepted or rejected: it was never sent. It can be dead when
+its slice was claimed too often without a result.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Happening(StrEnum):
     ENDED = "ended"
 
 
-_UNSENT_ENDS = frozenset((End.SUPPRESSED, End.EXPIRED, End.CANCELLED, End.SUPERSEDED))
+_UNSENT_ENDS = frozenset((End.SUPPRESSED, End.EXPIRED, End.CANCELLED, End.SUPERSEDED, End.DEAD))
 _SENT_ENDS = frozenset((End.ACCEPTED, End.REJECTED, End.DEAD, End.EXPIRED))
 
 TRANSITIONS: dict[State, dict[Happening, State]] = {

@@ -22,6 +22,10 @@ from engine.rules.quiet import Release, respects_quiet
 ONE_PART_PEOPLE_MAX = 16_384
 """16 slices a lane: below it one atomic script writes the whole plan in a few milliseconds."""
 
+FREEZE_PEOPLE_MIN = ONE_PART_PEOPLE_MAX // 2
+"""Frozen from here on, well below the cut: an audience that was cut before a crash and has shrunk since is still
+asked for as it was frozen."""
+
 
 def parts_of(event: Event, audience: Roster) -> dict[int, Roster]:
     """Cut an audience into the event's parts: shard -> who. A small or empty audience is one part."""

@@ -24,6 +24,11 @@ from engine.rules.settling import Child, grouped_by_due
 HELD_CHILDREN_MAX = 4
 QUIET_HOURS = "quiet_hours"
 PERMITS = "permits"
+POISON = "claimed_too_often"
+
+CLAIMS_MAX = 20
+"""A slice that was claimed so often without a result kills its workers; its neighbours must go on (RabbitMQ: 20).
+Each claim and each reclaim moves the epoch by one."""
 
 
 class Standing(NamedTuple):
@@ -33,11 +38,13 @@ class Standing(NamedTuple):
     suppressed: list[Settled]
 
 
-def stop_of(claim: Claim, now_ms: int) -> End | None:
-    """How a claim ends unsent: its event was stopped, or its time is over."""
+def unsent_end(claim: Claim, now_ms: int) -> tuple[End, str] | None:
+    """How a claim ends without being sent, and why: stopped, its time over, or a worker's death too often."""
     if claim.stop is not None:
-        return End(claim.stop.value)
-    return End.EXPIRED if claim.event.expires_ms <= now_ms else None
+        return End(claim.stop.value), ""
+    if claim.event.expires_ms <= now_ms:
+        return End.EXPIRED, ""
+    return (End.DEAD, POISON) if claim.epoch > 2 * CLAIMS_MAX else None
 
 
 def stand(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from engine.records.roster import roster_of
@@ -9,7 +10,7 @@ from engine.records.words import Channel, End, Reason, Stop
 from engine.rules.planes import Route
 from engine.rules.policy import ALL_CHANNELS
 from engine.rules.quiet import Release
-from engine.rules.recheck import held_children, rest_child, stand, stop_of
+from engine.rules.recheck import CLAIMS_MAX, POISON, held_children, rest_child, stand, unsent_end
 from tests.rules.people import HOUR_MS, NOON_MS, claim, event
 
 APNS = Route("apns.parent", 0)
@@ -52,7 +53,7 @@ def test_a_strategy_that_changed_stops_the_channel() -> None:
 )
 def test_a_stopped_or_expired_claim_ends_unsent(stop: Stop | None, left_ms: int, end: End | None) -> None:
     of = event(expires_ms=NOON_MS + left_ms)
-    assert stop_of(claim({1}, event=of, stop=stop), NOON_MS) == end
+    assert unsent_end(claim({1}, event=of, stop=stop), NOON_MS) == (end and (end, ""))
 
 
 def test_held_people_become_at_most_four_children_that_keep_their_attempt() -> None:
@@ -70,3 +71,9 @@ def test_held_people_become_at_most_four_children_that_keep_their_attempt() -> N
 def test_who_got_no_permit_goes_at_once_and_keeps_the_attempt() -> None:
     child = rest_child(claim({1}, attempt=2).slice, roster_of([1]))
     assert (child.due_ms, child.attempt, child.is_retry) == (0, 2, False)
+
+
+def test_a_slice_that_kills_its_workers_is_a_dead_letter() -> None:
+    last = msgspec.structs.replace(claim({1}), epoch=2 * CLAIMS_MAX - 1)
+    assert unsent_end(last, NOON_MS) is None
+    assert unsent_end(msgspec.structs.replace(last, epoch=2 * CLAIMS_MAX + 1), NOON_MS) == (End.DEAD, POISON)
