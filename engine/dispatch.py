@@ -49,6 +49,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     lease_seconds: float = 30.0  # a dead worker's slices wait at most this long
     answer_seconds: float = 15.0  # FCM: at least 10; an answer later than this is an unknown outcome
     urgent_people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane
+    look_seconds: float = 0.5  # the bell says when there is work; it may be missed
     people_max: int = 16 * SLICE_PEOPLE_MAX  # in flight on each lane: 160 ms of a lane at 100,000 a second
 
 
@@ -77,7 +78,7 @@ class Dispatcher:
     ) -> None:
         self._senders = senders
         settings = settings or DispatchSettings()
-        self._watch = Watch(work)
+        self._watch = Watch(work, settings.look_seconds)
         self._keeper = LeaseKeeper(work, observer, now_ms, settings.lease_seconds)
         self._rechecker = Rechecker(directory, now_ms)
         self._addresses = Addresses(directory)

@@ -16,10 +16,11 @@ LOOK_SECONDS_MAX = 0.5  # a bell can be missed
 
 
 class Watch:
-    """Looks when the bell rings, and wakes all lanes."""
+    """Looks when the bell rings, at the latest after `look_seconds`, and wakes all lanes."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, look_seconds: float = LOOK_SECONDS_MAX) -> None:
         self._work = work
+        self._look_seconds = look_seconds
         self._waiting: dict[tuple[str, Urgency], int] = {}
         self._changed = trio.Event()
 
@@ -32,10 +33,9 @@ class Watch:
         for urgency in urgencies:
             self._waiting.pop((lane, urgency), None)
 
-    async def wait(self, seconds: float = LOOK_SECONDS_MAX) -> None:
-        """Return after the next look or `wake`, at the latest after `seconds`."""
-        with trio.move_on_after(seconds):
-            await self._changed.wait()
+    async def wait(self) -> None:
+        """Return after the next look or `wake`."""
+        await self._changed.wait()
 
     def wake(self) -> None:
         """Wake all who wait."""
@@ -48,7 +48,7 @@ class Watch:
         while True:
             try:
                 await self.look()
-                await self._work.wait_for_work(LOOK_SECONDS_MAX)
+                await self._work.wait_for_work(self._look_seconds)
                 backoff.reset()
             except StoreUnavailable:
                 await trio.sleep(backoff.next_seconds())
