@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import trio
 
@@ -27,6 +28,14 @@ class Origin(NamedTuple):
 
     host: str
     port: int = 443
+
+    @classmethod
+    def parse(cls, url: str) -> Origin:
+        """Read `https://host` or `https://host:port`; ValueError says what else is in there."""
+        parts = urlsplit(url)
+        if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+            raise ValueError("base_url: must be https://host or https://host:port, without path or user")
+        return cls(parts.hostname, parts.port or 443)
 
     @property
     def authority(self) -> bytes:
