@@ -116,7 +116,7 @@ class AccessToken:
         if not grant.access_token.isascii() or not grant.access_token.isprintable():
             return "oauth_unreachable"
         self._header = b"Bearer " + grant.access_token.encode()
-        self._life_seconds = max(30.0, float(grant.expires_in))
+        self._life_seconds = max(10.0, float(grant.expires_in))
         return ""
 
 

@@ -19,7 +19,7 @@ RESENDS_MAX = 3
 
 
 class Answer(NamedTuple):
-    """What the server said. The headers of a 200 are left out unless it had to be decoded anyway."""
+    """What the server said. The headers of a 200 are left out: most are never decoded."""
 
     status: int
     headers: tuple[Header, ...]

@@ -147,7 +147,7 @@ class Pool:
             wanted = 1 if self._queue or self._leaving else 0
         elif self._leaving:
             wanted = 1
-        elif all(c.session.is_warm and c.session.was_full for c in usable):
+        elif all(c.session.is_warm and self._is_full(c) for c in usable):
             # Every stream was taken while work waited: double, until the origin or our core is the limit.
             wanted = min(len(usable), self._settings.connections_max - len(usable))
         else:
@@ -155,6 +155,9 @@ class Pool:
         for _ in range(wanted):
             self._opening += 1
             self._nursery.start_soon(self._open)
+
+    def _is_full(self, connection: Connection) -> bool:
+        return connection.session.was_full or (bool(self._queue) and connection.session.room() <= 0)
 
     async def _open(self) -> None:
         try:

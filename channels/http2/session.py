@@ -252,7 +252,8 @@ class Session:
                 return
             if status < 200:
                 return  # informational: the answer is still to come
-            answer = self.streams.opened[stream] = Answer(status, headers, b"")
+            answer = OK if status == 200 else Answer(status, headers, b"")
+            self.streams.opened[stream] = answer
         elif not is_last:  # trailers must end the stream; the status is known all the same
             self._reset(stream, ErrorCode.PROTOCOL_ERROR)
             is_last = True
