@@ -78,9 +78,10 @@ class Connection:
                 reason = await self._read()
                 nursery.cancel_scope.cancel()
         finally:
-            self.session.lost(reason)
+            self.session.is_draining = True
             with trio.CancelScope(shield=True):
                 await self._tls.close()
+            self.session.lost(reason)  # last, so that the pool knows the reason before any caller goes on
         return reason
 
     async def _read(self) -> str:

@@ -264,7 +264,7 @@ async def test_cancelling_one_batch_leaves_its_neighbours_and_the_connection_alo
 
     peer = Peer(script)
     results: list[Result] = []
-    async with sending_to(peer) as pool, trio.open_nursery() as nursery:
+    async with sending_to(peer, PoolSettings(Origin("x"), connections_max=1)) as pool, trio.open_nursery() as nursery:
 
         async def stay() -> None:
             results.extend(await pool.submit(batch(10, name="stay"), 5))
