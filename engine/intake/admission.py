@@ -1,6 +1,6 @@
 """Turns a CloudEvent into an event of the engine: defaults, expiry, texts, entity, fingerprint. Pure.
 
-`drafted` collects every fault that can be found without the store; whether groups and people exist is asked by the desk.
+`drafted` collects every fault that can be found without the store; the desk asks whether groups and people exist.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 from engine.intake import calendar_text, moments
 from engine.intake.calendar_entry import Read, entry_from_json
-from engine.intake.cloudevents import Envelope, read_envelope
+from engine.intake.cloudevents import read_envelope
 from engine.intake.faults import Fault, at, converted
 from engine.intake.icalendar_in import entry_from_icalendar
 from engine.intake.keys import Service
@@ -66,7 +66,10 @@ def drafted(raw: Any, pointer: str, service: Service, now_ms: int, draw: int) ->
     tenant = tenant_of(service, envelope.tenant)
     data, inside = envelope.data, at(pointer, "data")
     kind = Kind(envelope.type)
-    faults = [*_tenant_faults(tenant, pointer), *audience_faults(data.audience, at(inside, "audience"), service, tenant)]
+    faults = [
+        *_tenant_faults(tenant, pointer),
+        *audience_faults(data.audience, at(inside, "audience"), service, tenant),
+    ]
     asked, late = _expiry(data.expires, at(inside, "expires"), now_ms)
     entry: CalendarEntry | None = None
     if isinstance(data, CalendarData):
@@ -115,14 +118,14 @@ def default_expiry_ms(category: Category, urgency: Urgency, entry: CalendarEntry
 
 
 def entity_of(tenant: str, entry: CalendarEntry | None) -> str | None:
-    """The thing that an event is about. A UID is escaped: it may hold a slash or a brace, which part keys of the store."""
+    """The thing that an event is about. A UID is escaped: a slash or a brace in it must not part a key of the store."""
     if entry is None:
         return None
     return f"{tenant}/calendar/{quote(entry.uid, safe='@:+')}/{entry.recurrence_id or ''}"
 
 
 def sequence_of(entry: CalendarEntry | None, kind: Kind) -> int:
-    """The version of the entity. A cancellation beats an invitation of the same SEQUENCE: not every sender raises it."""
+    """The version of the entity. A cancellation beats an invitation of the same SEQUENCE: some senders keep it."""
     if entry is None:
         return 0
     return 2 * entry.sequence + (kind is Kind.CALENDAR_CANCELLED)
@@ -228,5 +231,3 @@ def _term_part_faults(audience: Any, pointer: str, service: Service, tenant: str
             if term is not None:
                 faults += term_faults(term, at(at(pointer, side), place), service, tenant)
     return faults
-
-

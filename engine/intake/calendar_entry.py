@@ -16,7 +16,21 @@ DAY_MS = 86_400_000
 LENGTH_DAYS_MAX = 366
 _FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
 _RULE_PARTS = frozenset(
-    "FREQ UNTIL COUNT INTERVAL BYDAY BYMONTHDAY BYYEARDAY BYWEEKNO BYMONTH BYSETPOS BYHOUR BYMINUTE WKST".split()
+    [
+        "FREQ",
+        "UNTIL",
+        "COUNT",
+        "INTERVAL",
+        "BYDAY",
+        "BYMONTHDAY",
+        "BYYEARDAY",
+        "BYWEEKNO",
+        "BYMONTH",
+        "BYSETPOS",
+        "BYHOUR",
+        "BYMINUTE",
+        "WKST",
+    ]
 )
 
 
@@ -98,7 +112,7 @@ def rule_faults(rule: str, pointer: str) -> list[Fault]:
         return [Fault(pointer, "recurrence-rule", "not a recurrence rule of RFC 5545, as in FREQ=WEEKLY;COUNT=10")]
     if len(set(names)) != len(names):
         return [Fault(pointer, "recurrence-rule", "a part of the rule stands twice")]
-    if dict((name, value) for name, _, value in pairs).get("FREQ") not in _FREQUENCIES:
+    if {name: value for name, _, value in pairs}.get("FREQ") not in _FREQUENCIES:
         return [Fault(pointer, "recurrence-rule", f"FREQ must be one of {', '.join(_FREQUENCIES)}")]
     if "UNTIL" in names and "COUNT" in names:
         return [Fault(pointer, "recurrence-rule", "give UNTIL or COUNT, not both")]

@@ -24,12 +24,38 @@ _TITLES: dict[Language, dict[Kind, str]] = {
     },
 }
 _DAYS = {
-    Language.DA: "mandag tirsdag onsdag torsdag fredag lørdag søndag".split(),
-    Language.EN: "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
+    Language.DA: ["mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag"],
+    Language.EN: ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
 }
 _MONTHS = {
-    Language.DA: "januar februar marts april maj juni juli august september oktober november december".split(),
-    Language.EN: "January February March April May June July August September October November December".split(),
+    Language.DA: [
+        "januar",
+        "februar",
+        "marts",
+        "april",
+        "maj",
+        "juni",
+        "juli",
+        "august",
+        "september",
+        "oktober",
+        "november",
+        "december",
+    ],
+    Language.EN: [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ],
 }
 _REPEATS = {Language.DA: "Gentages", Language.EN: "Repeats"}
 

@@ -28,11 +28,20 @@ METHODS: dict[Kind, tuple[str, ...]] = {
     Kind.CALENDAR_CANCELLED: ("CANCEL",),
 }
 SEQUENCE_MAX = 2**31 - 1
-_ONCE = (
-    "UID SEQUENCE DTSTART DTEND DURATION RECURRENCE-ID RRULE SUMMARY LOCATION STATUS".split()
-)  # a property of these may stand at most once (RFC 5545, 3.6.1)
+_ONCE = [
+    "UID",
+    "SEQUENCE",
+    "DTSTART",
+    "DTEND",
+    "DURATION",
+    "RECURRENCE-ID",
+    "RRULE",
+    "SUMMARY",
+    "LOCATION",
+    "STATUS",
+]  # a property of these may stand at most once (RFC 5545, 3.6.1)
 _LIBRARY_ERRORS = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, InvalidCalendar)
-"""What the library raises for text that is not iCalendar; a fuzz test (tests/intake/test_icalendar.py) keeps this honest."""
+"""What the library raises for text that is not iCalendar; a fuzz test keeps this list honest."""
 
 
 class _Refused(Exception):

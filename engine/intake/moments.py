@@ -54,7 +54,7 @@ def read_moment(text: str, zone: tzinfo) -> tuple[int, bool]:
 
 
 def day_ms(day: date, zone: tzinfo) -> int:
-    """The start of a day in a zone. Where midnight is skipped (no Danish zone does that), the day starts right after."""
+    """The start of a day in a zone. Where midnight is skipped (never in Denmark), it starts right after."""
     _check_year(day.year)
     return to_ms(datetime(day.year, day.month, day.day, tzinfo=zone))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 import msgspec
 
 from engine.intake.faults import Fault

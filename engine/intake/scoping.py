@@ -1,4 +1,4 @@
-"""What a service may address: the tenant of an event comes from its key, and so does the reach of its audience. Pure."""
+"""What a service may address: an event's tenant comes from the key, and so does the reach of its audience. Pure."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 class Malformed(Exception):
-    """The text is not JSON, or JSON that readers understand differently. Its text says which rule; never the content."""
+    """Not JSON, or JSON that readers understand differently. Says which rule was broken; never the content."""
 
 
 def read(body: bytes | memoryview) -> Any:

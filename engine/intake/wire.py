@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from engine.records.person import Device, Id, Profile, QuietHours, Wire
+from engine.records.person import Id, Profile, QuietHours, Wire
 from engine.records.words import Category, Channel, Language, Role, Urgency
 
 RECIPIENT_IDS_MAX = 2_000
@@ -105,7 +105,7 @@ class MessageData(Wire, frozen=True):
 
 
 class CalendarData(Wire, frozen=True):
-    """What a calendar event asks for: exactly one of `calendar` and `icalendar`; texts are made from it when left out."""
+    """What a calendar event asks for. Exactly one of `calendar` and `icalendar`; texts are made from it if left out."""
 
     audience: AudienceIn
     calendar: EntryIn | None = None
@@ -136,9 +136,9 @@ class Attributes(Wire, frozen=True):
     ) = None
     time: Instant | None = None
     subject: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
-    dataschema: Annotated[str, Meta(max_length=2_000, pattern=r"^[A-Za-z][A-Za-z0-9+.\-]*:[\x21-\x7e]+$(?!\n)")] | None = (
-        None
-    )
+    dataschema: (
+        Annotated[str, Meta(max_length=2_000, pattern=r"^[A-Za-z][A-Za-z0-9+.\-]*:[\x21-\x7e]+$(?!\n)")] | None
+    ) = None
     traceparent: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)")] | None = (
         None
     )
@@ -152,9 +152,7 @@ class MessageEvent(Attributes, frozen=True, kw_only=True):
 
 
 class CalendarEvent(Attributes, frozen=True, kw_only=True):
-    type: Literal[
-        "dk.klokke.calendar.invited.v1", "dk.klokke.calendar.changed.v1", "dk.klokke.calendar.cancelled.v1"
-    ]
+    type: Literal["dk.klokke.calendar.invited.v1", "dk.klokke.calendar.changed.v1", "dk.klokke.calendar.cancelled.v1"]
     data: CalendarData
 
 
@@ -164,7 +162,7 @@ class CalendarEvent(Attributes, frozen=True, kw_only=True):
 class PreferencesIn(Wire, frozen=True):
     """What a person wants: replaces opt-outs and quiet hours as a whole; `language` stays when left out."""
 
-    off: dict[Channel, tuple[Category, ...]] = {}
+    off: dict[Channel, tuple[Category, ...]] = msgspec.field(default_factory=dict)
     quiet: tuple[QuietHours, ...] = ()
     language: Language | None = None
 
@@ -275,7 +273,7 @@ class ChannelReport(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an event stands. `balanced`: per channel people + suppressed = audience, and no delivery is counted twice."""
+    """Where an event stands. `balanced`: people + suppressed = audience on every channel, no delivery counted twice."""
 
     id: str
     source: str

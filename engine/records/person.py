@@ -50,9 +50,9 @@ class Person(Wire, frozen=True, tag_field="kind", tag="person"):
     id: Id
     tenant: Tenant
     language: Language = Language.DA
-    email: Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)")] | None = (
-        None
-    )
+    email: (
+        Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)")] | None
+    ) = None
     profiles: tuple[Profile, ...] = ()
     guardians: tuple[Id, ...] = ()
     devices: tuple[Device, ...] = ()
