@@ -10,7 +10,7 @@ import msgspec
 
 from engine.intake.faults import shown_pattern
 from engine.intake.problems import PROBLEMS, ProblemBody
-from engine.intake.routes import Operation
+from engine.intake.routes import Choice, Operation
 
 _REFERENCES = "#/components/schemas/{name}"
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
@@ -20,12 +20,12 @@ _WITH_KEY = ("unauthorized", "forbidden")
 
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The OpenAPI document."""
-    types = list(_types(operations))
-    schemas, components = msgspec.json.schema_components([*types, ProblemBody], ref_template=_REFERENCES)
-    by_type = dict(zip(map(repr, types), schemas, strict=False))
+    structs = list(dict.fromkeys([ProblemBody, *_structs(operations)]))
+    references, components = msgspec.json.schema_components(structs, ref_template=_REFERENCES)
+    schemas = dict(zip(structs, references, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
-        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, by_type)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
     made: dict[str, Any] = _with_shown_patterns(
         {
             "openapi": "3.1.0",
@@ -40,16 +40,21 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
     return made
 
 
-def _types(operations: Iterable[Operation]) -> Iterable[Any]:
-    seen: set[str] = set()
+def _structs(operations: Iterable[Operation]) -> Iterable[Any]:
     for operation in operations:
         for shape in (*operation.bodies.values(), operation.answer):
-            if shape is not None and repr(shape) not in seen:
-                seen.add(repr(shape))
-                yield shape
+            yield from shape.shapes if isinstance(shape, Choice) else (shape,) if shape is not None else ()
 
 
-def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _schema(shape: Any, schemas: dict[Any, Any]) -> dict[str, Any]:
+    if not isinstance(shape, Choice):
+        made: dict[str, Any] = schemas[shape]
+        return made
+    either = {"anyOf": [schemas[option] for option in shape.shapes]}
+    return {"type": "array", "items": either, "minItems": 1, "maxItems": shape.items_max} if shape.items_max else either
+
+
+def _operation(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {
         "summary": operation.summary,
         "operationId": operation.handler.__name__ + "_" + re.sub(r"\W+", "_", operation.path).strip("_"),
@@ -59,7 +64,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     if operation.scopes:
         made["security"] = [{"key": []}]
     if operation.bodies:
-        content = {kind: {"schema": schemas[repr(shape)]} for kind, shape in operation.bodies.items()}
+        content = {kind: {"schema": _schema(shape, schemas)} for kind, shape in operation.bodies.items()}
         made["requestBody"] = {"required": True, "content": content}
     return made
 
@@ -75,10 +80,10 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
     ]
 
 
-def _responses(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _responses(operation: Operation, schemas: dict[Any, Any]) -> dict[str, Any]:
     done: dict[str, Any] = {"description": operation.summary}
     if operation.answer is not None:
-        done["content"] = {"application/json": {"schema": schemas[repr(operation.answer)]}}
+        done["content"] = {"application/json": {"schema": _schema(operation.answer, schemas)}}
     by_status: dict[int, list[str]] = {}
     for name in (*operation.problems, *_EVERYWHERE, *(_WITH_KEY if operation.scopes else ())):
         by_status.setdefault(PROBLEMS[name][0], []).append(name)

@@ -14,6 +14,7 @@ from engine.intake.exchange import Answer, Call
 from engine.intake.health import HealthCalls
 from engine.intake.imports import ImportCalls
 from engine.intake.keys import Scope
+from engine.intake.limits import BATCH_EVENTS_MAX
 from engine.intake.people import PeopleCalls
 from engine.intake.wire import (
     Admitted,
@@ -43,6 +44,13 @@ Handler = Callable[[Call], Awaitable[Answer]]
 _JSON = "application/json"
 
 
+class Choice(msgspec.Struct, frozen=True):
+    """One of several structs, or a list of 1 to `items_max` of them. (msgspec's own unions need tags.)"""
+
+    shapes: tuple[Any, ...]
+    items_max: int = 0
+
+
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One method of one address.
 
@@ -61,7 +69,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = {}  # parameter -> description; all are whole numbers from 1
 
 
-_EVENT = MessageEvent | CalendarEvent
+_EVENTS = (MessageEvent, CalendarEvent)
 _CHANGE = ("malformed-json", "not-found", "body-too-large", "unsupported-media-type", "invalid", "store-unavailable")
 
 
@@ -76,9 +84,9 @@ def operations(
             summary="Hand over an event, or a batch of up to 1,000",
             handler=events.post,
             scopes=(Scope.EVENTS,),
-            bodies={cloudevents.STRUCTURED: _EVENT, cloudevents.BATCH: list[_EVENT]},
+            bodies={cloudevents.STRUCTURED: Choice(_EVENTS), cloudevents.BATCH: Choice(_EVENTS, BATCH_EVENTS_MAX)},
             status=202,
-            answer=Admitted | AdmittedBatch,
+            answer=Choice((Admitted, AdmittedBatch)),
             problems=(
                 "malformed-json",
                 "invalid-key",

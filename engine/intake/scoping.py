@@ -48,6 +48,8 @@ def term_faults(term: TermIn, pointer: str, service: Service, tenant: str | Faul
     faults: list[Fault] = []
     if term.role is not None and named[0] in _WITHOUT_ROLE:
         faults.append(Fault(at(pointer, "role"), "role-without-scope", f"a role does not narrow {named[0]}"))
+    if term.everyone is False:
+        faults.append(Fault(at(pointer, "everyone"), "not-allowed", "must be true, or left out"))
     if term.everyone and not (service.serves_all or tenant == NATIONAL):
         faults.append(Fault(at(pointer, "everyone"), "national-only", "only a national sender addresses everyone"))
     if term.municipality is not None and not service.serves_all and term.municipality != tenant:

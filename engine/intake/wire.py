@@ -47,7 +47,7 @@ class TermIn(Wire, frozen=True):
     group: Id | None = None
     institution: Id | None = None
     municipality: MunicipalityCode | None = None
-    everyone: Literal[True] | None = None
+    everyone: bool | None = None  # only true: `scoping.term_faults` says so
     role: Role | None = None
 
 
