@@ -15,6 +15,8 @@ CATEGORIES = ("message", "calendar", "post", "presence", "survey", "announcement
 PARENT_APP, STAFF_APP = "parent", "staff"
 DEAD_PREFIX = "dead"  # the simulated providers answer such a token as unregistered
 DEAD_SHARE = 0.003
+FADING_PREFIX = "fade"  # ... and such a one as unavailable once, so that a retry can be seen
+FADING_SHARE = 0.0004
 WANTS_EMAIL = 0.25
 HAS_ADDRESS = 0.95
 PUPIL_PHONE_AGE = 10
@@ -57,6 +59,8 @@ PUSH_OFF = _table(
 )
 EMAIL_OFF = _table((WANTS_EMAIL * 0.9, ""), (WANTS_EMAIL * 0.1, '"post","survey"'), (1 - WANTS_EMAIL, _ALL))
 INAPP_OFF_SHARE = 0.004
+PREFIXES = _table((DEAD_SHARE, DEAD_PREFIX), (FADING_SHARE, FADING_PREFIX), (1 - DEAD_SHARE - FADING_SHARE, ""))
+_DIGITS = "0123456789"
 
 _EVERY_DAY = "0,1,2,3,4,5,6"
 
@@ -135,26 +139,26 @@ class PersonLines:
         wanted = [(letter, app) for letter in letters]
         if carrier is BOTH and draws[6] < STAFF_APP_BESIDE * _ONE:
             wanted.append((letters[0], STAFF_APP))
-        dead = draws[5] < DEAD_SHARE * _ONE
-        return ",".join([self._device(serial, at, dead, *device) for at, device in enumerate(wanted)])
+        prefix = _pick(PREFIXES, draws[5])
+        return ",".join([self._device(serial, at, prefix, *device) for at, device in enumerate(wanted)])
 
-    def _device(self, serial: int, at: int, dead: bool, letter: str, app: str) -> str:
-        platform, token = (
-            ("ios", self._apns_token(serial, at)) if letter == "i" else ("android", self._fcm_token(serial, at))
-        )
-        if dead and at == 0:
-            token = DEAD_PREFIX + token[len(DEAD_PREFIX) :]
-        return f'{{"platform":"{platform}","app":"{app}","token":"{token}"}}'
+    def _device(self, serial: int, at: int, prefix: str, letter: str, app: str) -> str:
+        platform, token = ("ios", self._apns_token) if letter == "i" else ("android", self._fcm_token)
+        text = token(serial, at)
+        if prefix and at == 0:
+            text = prefix + text[len(prefix) :]
+        return f'{{"platform":"{platform}","app":"{app}","token":"{text}"}}'
 
     def _apns_token(self, serial: int, at: int) -> str:
-        """64 hex digits; the first is never `d`, so that no live token looks dead by chance."""
-        token = self._random(serial, b"a%d" % at, 32).hex()
-        return "0" + token[1:] if token[0] == "d" else token
+        """64 hex digits; the first is no letter, so that none of the simulators' words is hit by chance."""
+        drawn = self._random(serial, b"a%d" % at, 32)
+        return _DIGITS[drawn[0] % 10] + drawn.hex()[1:]
 
     def _fcm_token(self, serial: int, at: int) -> str:
-        """An instance id, `:APA91b` and a long rest, as Google's look; the first character is never `d`."""
-        token = urlsafe_b64encode(self._random(serial, b"f%d" % at, _FCM_RANDOM_BYTES)).decode()
-        return ("c" if token[0] in "dD-_" else token[0]) + token[1:22] + ":APA91b" + token[22:]
+        """An instance id, `:APA91b` and a long rest, as Google's look; the first character is a digit."""
+        drawn = self._random(serial, b"f%d" % at, _FCM_RANDOM_BYTES)
+        text = urlsafe_b64encode(drawn).decode()
+        return _DIGITS[drawn[0] % 10] + text[1:22] + ":APA91b" + text[22:]
 
     def _random(self, serial: int, what: bytes, size: int) -> bytes:
         return shake_128(self._salt + what + serial.to_bytes(4, "little")).digest(size)
