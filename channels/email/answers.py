@@ -34,6 +34,12 @@ class Row(NamedTuple):
     stages: frozenset[Stage]
     outcome: Outcome
 
+    def fits(self, stage: Stage, code: int, enhanced: str) -> bool:
+        """Whether this row speaks of such a reply."""
+        if stage not in self.stages or not fnmatchcase(str(code), self.codes):
+            return False
+        return self.enhanced == "*" or fnmatchcase(enhanced, self.enhanced)
+
 
 ANY = frozenset(Stage)
 LETTER = frozenset((Stage.MAIL, Stage.RCPT, Stage.DATA, Stage.CONTENT))
@@ -123,9 +129,8 @@ def outcome(stage: Stage, code: int, enhanced: str) -> Outcome:
     """
     if stage is Stage.CONTENT and 200 <= code < 300:  # nearly every reply; the table's first row
         return ACCEPTED
-    spelled = str(code)
     for row in TABLE:
-        if stage in row.stages and fnmatchcase(spelled, row.codes) and _fits(enhanced, row.enhanced):
+        if row.fits(stage, code, enhanced):
             return row.outcome
     return STRANGE_AFTER_DOT if stage is Stage.CONTENT else STRANGE
 
@@ -135,7 +140,3 @@ def lost(stage: Stage, *, in_time: bool) -> Outcome:
     if stage is Stage.CONTENT:
         return LOST_AFTER_DOT if in_time else NO_ANSWER_AFTER_DOT
     return LOST if in_time else NO_ANSWER
-
-
-def _fits(enhanced: str, pattern: str) -> bool:
-    return pattern == "*" or fnmatchcase(enhanced, pattern)

@@ -128,6 +128,7 @@ class Dialogue:
         self._mail_utf8 = f"MAIL FROM:<{sender}> SMTPUTF8\r\n".encode()
         self._smtputf8 = smtputf8
         self._awaited: deque[tuple[Stage | None, Letter | None]] = deque()
+        self._unsent: deque[Command] = deque()  # of the present group; a relay without PIPELINING gets one at a time
         self._ready: Letter | None = None  # the relay said 354 to it: its content comes next
         self._refused: Letter | None = None  # the present envelope was refused; its later replies mean nothing
         self._empty_message = False
@@ -169,10 +170,12 @@ class Dialogue:
                 Command(b"DATA\r\n", Stage.DATA, following),
             )
             self._refused = None
+        self._unsent.extend(commands)
         return commands
 
     def sent(self, command: Command) -> None:
         """Note that a command is on its way (call it before the bytes leave: a broken write may have arrived)."""
+        self._unsent.popleft()
         self._awaited.append((command.stage, command.letter))
 
     def hear(self, reply: Reply) -> None:
@@ -219,11 +222,13 @@ class Dialogue:
             their first try. (A relay that hung up an idle session must not cost an attempt.)
         """
         waiting = [(stage, letter) for stage, letter in self._awaited if stage is not None and letter is not None]
+        waiting += [(Stage.DATA, command.letter) for command in self._unsent if command.letter is not None]
         if self._ready is not None:
             waiting.append((Stage.DATA, self._ready))
         self._awaited.clear()
+        self._unsent.clear()
         self._ready = None
-        noted = {letter.place for letter, _ in self.outcomes}
+        noted = {self._refused.place} if self._refused is not None else set()
         untouched: list[Letter] = []
         for at, (stage, letter) in enumerate(waiting):
             if letter.place in noted:
