@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from engine.ports import Ready, Work
 from engine.records.event import Admission
 from engine.records.roster import headcount, roster_of
 from engine.records.words import Channel, End, Urgency
-from engine.records.work import Claim
 from queueing.link import Link
 from queueing.work import StoreWork
 from tests.queueing.work_examples import (
@@ -18,21 +16,13 @@ from tests.queueing.work_examples import (
     LEASE_MS,
     NOW_MS,
     PUSH,
+    claimed,
     contents,
     event,
     part,
     piece,
     settlement,
 )
-
-
-@pytest.fixture
-def work(link: Link) -> StoreWork:
-    return StoreWork(link)
-
-
-async def claimed(work: StoreWork, lane: str = PUSH, people_max: int = 4096, now_ms: int = NOW_MS) -> list[Claim]:
-    return await work.claim(lane, tuple(Urgency), people_max, "worker", now_ms, LEASE_MS)
 
 
 def test_the_store_satisfies_the_port(link: Link) -> None:
