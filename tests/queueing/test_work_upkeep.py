@@ -13,6 +13,8 @@ from engine.records.words import Channel, End, Stop
 from queueing import keys
 from queueing.link import Link
 from queueing.work import StoreWork
+from queueing.work.expiring import LOOK_AGAIN_MS
+from queueing.work.ledger import DAY_MS
 from queueing.work.upkeep import share
 from tests.queueing.work_audit import audit
 from tests.queueing.work_examples import (
@@ -91,6 +93,26 @@ async def test_an_event_that_ended_in_time_does_not_expire(work: StoreWork) -> N
     await work.settle([settlement(claim)])
     assert await work.expire(one.expires_ms, 10) == []
     assert (await reported(work, one)).stop is None
+
+
+async def test_the_ledger_of_a_closed_event_is_forgotten_after_a_while(link: Link) -> None:
+    work = StoreWork(link, keep_days=3)
+    one = event()
+    await work.admit([one], [b""])
+    await work.freeze(one, roster_of(NATION), range(16))
+    for block in range(16):
+        await plan_part(work, one, block)
+    await work.finish_planning(one, NOW_MS)
+    assert await work.expire(one.expires_ms, 10) == [one.number]
+    assert await work.expire(one.expires_ms + LOOK_AGAIN_MS, 10) == []
+    while await work.sweep(NOW_MS, 100):
+        pass
+    assert await work.expire(one.expires_ms + 2 * LOOK_AGAIN_MS, 10) == []
+    assert (await reported(work, one)).channels[Channel.PUSH].ends == {"expired": len(NATION)}
+    left = [name for name in contents(link) if b":key:" not in name]
+    assert len(left) == 4 * 16
+    lasts = link.run_now([("PTTL", name) for name in left])
+    assert all(2 * DAY_MS < one <= 3 * DAY_MS for one in lasts)
 
 
 async def test_a_sweep_keeps_to_its_limit_and_a_stopped_event_comes_to_its_end(work: StoreWork) -> None:
