@@ -9,9 +9,10 @@ import trio
 from engine.records.roster import headcount, roster_of
 from engine.records.words import Channel, End, Stop, Urgency
 from engine.records.work import Claim, Settlement
+from queueing import keys
 from queueing.link import Link
 from queueing.work import StoreWork
-from queueing.work.claims import share_people
+from queueing.work.claims import Claims, share_people
 from tests.queueing.work_audit import audit
 from tests.queueing.work_examples import (
     INAPP,
@@ -167,7 +168,9 @@ async def test_tenants_take_turns_by_people_not_by_slices(work: StoreWork, link:
     await work.plan(part(small, [piece(small, str(at), people=range(at * 64, at * 64 + 64)) for at in range(320)]))
     sent = {"0101": 0, "0751": 0}
     while sum(sent.values()) < 20_000:
-        for claim in await claimed(work, people_max=500):
+        claims = await claimed(work, people_max=500)
+        assert claims
+        for claim in claims:
             sent[claim.slice.tenant] += headcount(claim.slice.people)
     assert abs(sent["0101"] - sent["0751"]) <= 2 * 1024
     audit(link)
@@ -198,6 +201,26 @@ async def test_a_claim_says_freshly_that_its_event_was_stopped(work: StoreWork) 
     (second,) = await claimed(work, people_max=1)
     assert (first.stop, second.stop) == (None, Stop.SUPERSEDED)
     assert second.event == one
+
+
+async def test_a_claim_whose_body_is_gone_does_not_stop_its_neighbours(work: StoreWork, link: Link) -> None:
+    orphan, whole = event("1"), event("2")
+    await planned(work, orphan)
+    await planned(work, whole)
+    link.run_now([("DEL", keys.body(orphan.shard, orphan.number))])
+    assert [claim.event for claim in await claimed(work)] == [whole]
+    assert await work.ready() == []
+
+
+async def test_an_event_is_still_known_when_many_others_were_claimed_with_it(work: StoreWork, link: Link) -> None:
+    forgetful = Claims(link, events_kept_max=2)
+    events = [event(str(at)) for at in range(60)]
+    for one in events:
+        await planned(work, one, piece(one, "0"), piece(one, "1", people=range(20, 40)), piece(one, "2", lane=INAPP))
+    for lane in (INAPP, PUSH):
+        claims = await forgetful.claim(lane, (Urgency.NORMAL,), 4096, "w", NOW_MS, LEASE_MS)
+    assert len(claims) == 120
+    assert all(claim.event in events and claim.event.number == claim.slice.event for claim in claims)
 
 
 @pytest.mark.parametrize(

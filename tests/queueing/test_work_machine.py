@@ -257,6 +257,6 @@ def test_in_any_order_nothing_is_lost_doubled_or_in_two_hands(link: Link) -> Non
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=35, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
