@@ -10,6 +10,7 @@ sweeping     settles what waits of stopped events
 expiring     events whose time is over; forgetting what has ended
 upkeep       delays end, leases lapse
 asking       reports and stories; stories is the pure fold behind them
+depths       how much waits, and since when
 bell         waiting without asking again and again
 live         live slices as they are stored
 counters     names of the counters, and their sums

@@ -8,6 +8,7 @@ from queueing.work.admission import Admissions
 from queueing.work.asking import Asking
 from queueing.work.bell import Bell
 from queueing.work.claims import Claims
+from queueing.work.depths import Depths
 from queueing.work.expiring import Expiring
 from queueing.work.planning import Planning
 from queueing.work.settling import Settling
@@ -45,4 +46,5 @@ class StoreWork:
         self.expire, self.sweep = expiring.expire, sweeping.sweep
         self.report, self.story = asking.report, asking.story
         self.marked_at_reclaim = asking.marked_at_reclaim
+        self.depths = Depths(link).depths
         self.run, self.wait_for_work = bell.run, bell.wait

@@ -9,10 +9,11 @@ import trio
 from engine.ports import EntityVerdict
 from engine.records.event import Event
 from engine.records.roster import Roster, roster_of
-from engine.records.words import Channel, End, Stop
+from engine.records.words import Channel, End, Stop, Urgency
 from queueing import keys
 from queueing.link import Link
 from queueing.work import StoreWork
+from queueing.work.depths import Depth
 from queueing.work.expiring import LOOK_AGAIN_MS
 from queueing.work.ledger import DAY_MS
 from queueing.work.upkeep import share
@@ -22,6 +23,7 @@ from tests.queueing.work_examples import (
     INAPP,
     LEASE_MS,
     NOW_MS,
+    PUSH,
     claimed,
     contents,
     event,
@@ -274,6 +276,18 @@ async def test_an_entity_remembers_only_its_latest_versions(work: StoreWork) -> 
     verdicts = [await work.claim_entity(one) for one in versions]
     assert {number for verdict in verdicts for number in verdict.older} == {one.number for one in versions[:-1]}
     assert max(len(verdict.older) for verdict in verdicts) <= 17
+
+
+async def test_depths_say_how_much_waits_and_since_when(work: StoreWork) -> None:
+    for at in range(30):
+        await planned(work, event(str(at), tenant=["0101", "0751"][at % 2], admitted_ms=NOW_MS + at))
+    await work.admit([event("99", urgency=Urgency.URGENT, admitted_ms=NOW_MS + 99)], [b""])
+    assert sorted(await work.depths()) == [
+        Depth("+", Urgency.URGENT, 1, 1, NOW_MS + 99),
+        Depth(PUSH, Urgency.NORMAL, 30, 300, NOW_MS),
+    ]
+    await work.settle([settlement(claim) for claim in await claimed(work)])
+    assert [depth.lane for depth in await work.depths()] == ["+"]
 
 
 async def test_the_bell_wakes_who_waits_and_a_ring_in_between_is_not_lost(work: StoreWork, link: Link) -> None:
