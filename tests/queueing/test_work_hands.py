@@ -43,6 +43,15 @@ async def test_a_reclaimed_slice_is_fenced_off_from_its_former_worker(work: Stor
         await claimed(work)
 
 
+async def test_the_store_knows_who_has_a_slice_in_hand(work: StoreWork, link: Link) -> None:
+    one = await planned(work, event())
+    field = (keys.slices(one.shard, one.number), "0w")
+    await claimed(work, worker="dispatch-3")
+    assert await link.ask("HGET", *field) == b"dispatch-3"
+    await work.reclaim(NOW_MS + LEASE_MS, 10)
+    assert await link.ask("HGET", *field) is None
+
+
 async def test_the_new_owner_settles_once_whatever_the_former_one_does(work: StoreWork, link: Link) -> None:
     one = await planned(work, event())
     (late,) = await claimed(work)

@@ -269,13 +269,17 @@ async def test_of_two_versions_with_one_sequence_the_later_event_wins(work: Stor
     assert await work.claim_entity(first) == EntityVerdict(False, ())
     assert await work.claim_entity(later) == EntityVerdict(False, (first.number,))
     assert await work.claim_entity(first) == EntityVerdict(True, ())
+    last = msgspec.structs.replace(first, number=first.number + 32, id="3")
+    assert await work.claim_entity(last) == EntityVerdict(False, (later.number, first.number))
 
 
-async def test_an_entity_remembers_only_its_latest_versions(work: StoreWork) -> None:
+async def test_an_entity_remembers_only_its_latest_versions(work: StoreWork, link: Link) -> None:
     versions = [event(str(at), entity="0751/calendar/u/", sequence=at) for at in range(40)]
     verdicts = [await work.claim_entity(one) for one in versions]
     assert {number for verdict in verdicts for number in verdict.older} == {one.number for one in versions[:-1]}
     assert max(len(verdict.older) for verdict in verdicts) <= 17
+    lasts = await link.ask("PTTL", keys.entity("0751/calendar/u/"))
+    assert 399 * DAY_MS < lasts <= 400 * DAY_MS
 
 
 async def test_depths_say_how_much_waits_and_since_when(work: StoreWork) -> None:
