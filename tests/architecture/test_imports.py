@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "channels/inapp/": (*NOUNS, "channels", "engine.rules.tickets"),
     "channels/": (*NOUNS, "channels"),
     "queueing/": (*NOUNS, "queueing"),
+    "queueing/directory/": (*NOUNS, "queueing", "engine.rules"),  # planes and rosters are derived by rule when written
     "metrics/": (*NOUNS, "metrics"),
     "loadtests/": ("loadtests",),
 }
