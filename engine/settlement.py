@@ -24,7 +24,7 @@ from engine.rules.planes import Route
 from engine.rules.retry import Park
 from engine.rules.settling import Child, settlement
 
-RETIRE_TOGETHER_MAX = 4
+RETIRE_TOGETHER_MAX = 64  # the directory writes what waits for it in one go
 
 
 class Settler:

@@ -202,6 +202,8 @@ async def test_a_phone_that_was_given_up_is_no_endpoint(world: World) -> None:
 
 async def test_guardians_of_a_named_pupil_are_asked_again_too(world: World) -> None:
     await school(world)
+    """He keeps the sister in the same class, so that no roster changes, yet this is about Anna."""
+    await world.people([pupil("sister", "father")])
     message = await world.plan(Audience(include=(Term(guardians_of=("anna",)),)))
     await custody_is_lost(world, message)
     async with world.dispatching():
