@@ -30,7 +30,7 @@ class Cut(httpx.ASGITransport):
     """The way to the app; loses the answers of these calls (counted from 1), after the app has served them."""
 
     def __init__(self, town: Town, lost: tuple[int, ...] = ()) -> None:
-        super().__init__(town.app)  # type: ignore[arg-type]
+        super().__init__(town.app)
         self.lost = lost
         self.calls = 0
 
