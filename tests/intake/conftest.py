@@ -55,7 +55,7 @@ class Town:
 
     def client(self, name: str = "school") -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {self.secrets[name]}"}
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
         return httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers)
 
     async def withdraw(self, event: int) -> None:
