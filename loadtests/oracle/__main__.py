@@ -45,14 +45,14 @@ def check(*, people: Path, events: Path, ledger: list[Path], seen_ms: int | None
     expected = expectations(people, posted.read(events), seen_ms=moment_ms, seed=seed)
     comparison = compare(expected, ledger)
     print(json.dumps({"people_looked_at": expected.people, **findings(comparison)}, indent=2))
-    sys.exit(1 if comparison.faults or comparison.repeated_lines() else 0)
+    sys.exit(1 if comparison.faults or comparison.repeated_lines().total() else 0)
 
 
 def findings(comparison: Comparison) -> dict[str, object]:
     """Everything that was found, ready for JSON."""
     return {
         **{fault.value: comparison.count(fault) for fault in Fault},
-        "repeated_lines": comparison.repeated_lines(),
+        "repeated_lines": comparison.repeated_lines().total(),
         "received": sum(comparison.received.values()),
         "refused": sum(comparison.refused.values()),
         "foreign_lines": comparison.foreign_lines,

@@ -101,7 +101,7 @@ def faults(comparison: Comparison) -> dict[str, int]:
 def test_what_must_happen_and_nothing_else_is_no_fault(tmp_path: Path) -> None:
     comparison = check(tmp_path, RIGHT)
     assert faults(comparison) == {}
-    assert comparison.repeated_lines() == 0
+    assert comparison.repeated_lines().total() == 0
     assert comparison.received == {("e1", "push"): 4, ("e1", "email"): 1}
     tally = comparison.tally("e1", "push")
     assert (tally.audience, tally.people, tally.deliveries, tally.dead, tally.dead_people) == (4, 4, 5, 1, 1)
@@ -260,7 +260,7 @@ def test_outside_the_sample_only_repeated_lines_are_found(tmp_path: Path) -> Non
     stranger = row("9" * 64, DANISH)
     comparison = compare(looked_at, [ledger(tmp_path, [*RIGHT, stranger, stranger])])
     assert faults(comparison) == {}
-    assert comparison.repeated_lines() == 1
+    assert comparison.repeated_lines() == {("e1", "push"): 1}
 
 
 def test_a_later_line_of_a_person_replaces_the_earlier_one(tmp_path: Path) -> None:
