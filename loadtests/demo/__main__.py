@@ -43,7 +43,7 @@ engine, and compared with what the simulated providers wrote into their own ledg
 
 Exit status 0 when every event's ledger balances and both comparisons agree; 1 when not; 130 after Ctrl-C.
 
-Examples:
+For example:
 
     ./klokke demo                                   100,000 people, about a minute
 
@@ -68,11 +68,16 @@ def demo(
 
     Parameters
     ----------
-    recipients: how many people the school platform has; 2,000,000 is Denmark.
-    json_file: where to write the figures as JSON.
-    keep: leave everything running until Ctrl-C and print where it is; the folder stays.
-    seed: another seed makes other people.
-    years: years since the first people joined; moves scatter families over the recipient numbers.
+    recipients:
+        How many people the school platform has; 2,000,000 is Denmark.
+    json_file:
+        Where to write the figures as JSON.
+    keep:
+        Leave everything running until Ctrl-C and print where it is; the folder stays.
+    seed:
+        Another seed makes other people.
+    years:
+        Years since the first people joined; moves scatter families over the recipient numbers.
     """
     console = Console(highlight=False)
     with stage(is_kept=keep, seed=seed, say=lambda text: console.print(f"[dim]{text} ...[/dim]")) as built:

@@ -220,7 +220,7 @@ class Comparison:
         self._repeated = self.repeated_lines()
 
     def repeated_lines(self) -> Counter[tuple[str, str]]:
-        """Accepted lines beyond the first for one event and address, as (event, channel) -> lines; whole after `finish`.
+        """Accepted lines beyond the first for one event and address, as (event, channel) -> lines.
 
         It covers the whole ledger, also the addresses of people who were not looked at.
         """
