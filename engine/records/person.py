@@ -9,10 +9,10 @@ from msgspec import Meta
 
 from engine.records.words import Category, Channel, Language, Platform, Role
 
-Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$")]
-Tenant = Annotated[str, Meta(pattern=r"^(dk|[0-9]{4})$")]
-Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):(00|30)$")]
-Token = Annotated[str, Meta(min_length=8, max_length=1024, pattern=r"^[A-Za-z0-9:_\-]+$")]
+Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$(?!\n)")]
+Tenant = Annotated[str, Meta(pattern=r"^(dk|[0-9]{4})$(?!\n)")]
+Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):(00|30)$(?!\n)")]
+Token = Annotated[str, Meta(min_length=8, max_length=1024, pattern=r"^[A-Za-z0-9:_\-]+$(?!\n)")]
 
 SLOT_MAX = 8
 """A person has at most this many devices on one lane; one more replaces the one registered longest ago."""
@@ -32,7 +32,7 @@ class Profile(Wire, frozen=True):
 
 class Device(Wire, frozen=True):
     platform: Platform
-    app: Annotated[str, Meta(pattern=r"^[a-z]{1,12}$")]
+    app: Annotated[str, Meta(pattern=r"^[a-z]{1,12}$(?!\n)")]
     token: Token
 
 
@@ -50,9 +50,9 @@ class Person(Wire, frozen=True, tag_field="kind", tag="person"):
     id: Id
     tenant: Tenant
     language: Language = Language.DA
-    email: Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$")] | None = (
-        None
-    )
+    email: (
+        Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)")] | None
+    ) = None
     profiles: tuple[Profile, ...] = ()
     guardians: tuple[Id, ...] = ()
     devices: tuple[Device, ...] = ()
@@ -64,7 +64,7 @@ class Institution(Wire, frozen=True, tag_field="kind", tag="institution"):
     id: Id
     tenant: Tenant
     name: Annotated[str, Meta(max_length=200)]
-    sort: Annotated[str, Meta(pattern=r"^(school|daycare)$")] = "school"
+    sort: Annotated[str, Meta(pattern=r"^(school|daycare)$(?!\n)")] = "school"
 
 
 class Group(Wire, frozen=True, tag_field="kind", tag="group"):
