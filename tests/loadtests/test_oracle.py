@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from channels import notification
+from channels.email.phrases import PHRASES
+from engine.records.words import Language
 from loadtests.oracle import posted
 from loadtests.oracle.comparison import LATE_MS, Comparison, Fault
 from loadtests.oracle.ledger import COLUMNS, LedgerUnreadable
@@ -172,6 +175,13 @@ def test_a_sensitive_event_carries_neutral_words_outside_the_inbox(tmp_path: Pat
     rows = [one.replace(DANISH, neutral["da"]).replace(ENGLISH, neutral["en"]) for one in RIGHT]
     rows[3] = row("father@mail.example", digest(NEUTRAL["email"]["en"][0]))
     assert faults(check(tmp_path, rows, event(sensitive=True))) == {}
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_the_oracle_knows_the_neutral_words_by_heart(language: Language) -> None:
+    push = notification.NEUTRAL[language]
+    assert NEUTRAL["push"][language] == (push.title, push.body)
+    assert NEUTRAL["email"][language][0] == PHRASES[language].neutral_subject
 
 
 def test_a_municipality_without_push_for_a_category_suppresses_it(tmp_path: Path) -> None:
