@@ -79,10 +79,13 @@ class Comparison:
         self.suppressed: Counter[tuple[str, str, str]] = Counter()  # (event, channel, reason) -> people
         self.received: Counter[tuple[str, str]] = Counter()  # (event, channel) -> accepted lines
         self.refused: Counter[tuple[str, str, str]] = Counter()  # (event, channel, reason) -> lines
+        self.of_provider: Counter[tuple[str, str]] = Counter()  # (provider, "accepted" or the reason) -> lines
+        self.last_ms: dict[str, int] = {}  # event -> when its last line was accepted
         self.faults: Counter[tuple[Fault, str, str]] = Counter()  # (fault, event, channel)
         self.examples: dict[Fault, list[Finding]] = defaultdict(list)
+        self._repeated: Counter[tuple[str, str]] | None = None
         self.foreign_lines = 0  # lines of events that are not ours
-        self._seen: list[array[int]] = [array("Q") for _ in range(_BUCKETS)]
+        self._seen = {channel: [array("Q") for _ in range(_BUCKETS)] for channel in ("push", "email")}
 
     # --- what is expected ----------------------------------------------------------------------------------------
 
@@ -160,12 +163,14 @@ class Comparison:
         if hashed in self._dead:
             must, event, person, _ = self._dead[hashed]
             self._dead[hashed] = (must, event, person, True)
+        self.of_provider[line.provider, "accepted" if line.is_accepted else line.reason or "refused"] += 1
         if not line.is_accepted:
             self.refused[line.event, line.channel, line.reason] += 1
             return
         self.received[line.event, line.channel] += 1
+        self.last_ms[line.event] = max(line.unix_ms, self.last_ms.get(line.event, 0))
         key = _key(at, hashed)
-        self._seen[hashed % _BUCKETS].append(key % (1 << 64))
+        self._seen[line.channel][hashed % _BUCKETS].append(key % (1 << 64))
         self._judge(at, line, hashed, self._rows.get(key))
 
     def _judge(self, at: int, line: Received, hashed: int, row: int | None) -> None:
@@ -212,10 +217,23 @@ class Comparison:
         for must, at, person, was_tried in self._dead.values():
             if must and not was_tried:
                 self._found(Fault.LOST, at, "push", person)
+        self._repeated = self.repeated_lines()
 
-    def repeated_lines(self) -> int:
-        """Accepted lines beyond the first for one event and address, over the whole ledger."""
-        return sum(len(bucket) - len(set(bucket)) for bucket in self._seen)
+    def repeated_lines(self) -> Counter[tuple[str, str]]:
+        """Accepted lines beyond the first for one event and address, as (event, channel) -> lines.
+
+        It covers the whole ledger, also the addresses of people who were not looked at.
+        """
+        if self._repeated is not None:
+            return self._repeated
+        repeated: Counter[tuple[str, str]] = Counter()
+        for channel, buckets in self._seen.items():
+            for bucket in buckets:
+                if len(set(bucket)) < len(bucket):
+                    for key, times in Counter(bucket).items():
+                        if times > 1:
+                            repeated[self._events[key & 0xFF].id, channel] += times - 1
+        return repeated
 
     def count(self, fault: Fault, event: str | None = None, channel: str | None = None) -> int:
         """Count a fault, of one event and channel or of all."""

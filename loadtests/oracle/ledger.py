@@ -19,6 +19,7 @@ class Received(NamedTuple):
     """One request as the simulated provider saw it."""
 
     unix_ms: int
+    provider: str
     channel: str
     is_accepted: bool
     reason: str
@@ -53,6 +54,7 @@ def received(path: Path) -> Iterator[Received]:
             unix_ms, provider, status, reason, address, delivery, event, _, text = fields
             yield Received(
                 int(unix_ms),
+                provider.decode(),
                 CHANNEL_OF_PROVIDER[provider.decode()],
                 status in _ACCEPTED,
                 reason.decode(),

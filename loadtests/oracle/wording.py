@@ -9,8 +9,8 @@ from loadtests.oracle.posted import Posted
 NEUTRAL: dict[str, dict[str, tuple[str, str]]] = {
     # channel -> language -> (title, body) of a sensitive event: that there is something, never what
     "push": {
-        "da": ("Klokke", "Du har fået en ny notifikation. Log ind for at læse den."),
-        "en": ("Klokke", "You have a new notification. Log in to read it."),
+        "da": ("", "Du har en ny besked. Log ind for at læse den."),
+        "en": ("", "You have a new message. Log in to read it."),
     },
     "email": {  # the ledger of mail digests the subject only
         "da": ("Du har fået en ny notifikation", ""),

@@ -17,9 +17,10 @@ from loadtests.population.lines import population
 
 app = App(
     name="python -m loadtests.population",
+    version_flags=[],
     help="""Write a seeded school population as NDJSON, ready for `./klokke import`.
 
-Examples:
+For example:
 
     python -m loadtests.population --recipients 100000 --seed 1 --out people.ndjson
 
@@ -41,10 +42,14 @@ def write(
 
     Parameters
     ----------
-    recipients: how many people lines are written, exactly.
-    seed: the same seed gives the same bytes.
-    years: year rolls since the first people joined; newcomers stand at the end, so neighbourhood erodes.
-    out: a file, or - for standard output.
+    recipients:
+        How many people lines are written, exactly.
+    seed:
+        The same seed gives the same bytes.
+    years:
+        Year rolls since the first people joined; newcomers stand at the end, so neighbourhood erodes.
+    out:
+        A file, or - for standard output.
     """
     started = time.monotonic()
     people = size = 0

@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from channels import notification
+from channels.email.phrases import PHRASES
+from engine.records.words import Language
 from loadtests.oracle import posted
 from loadtests.oracle.comparison import LATE_MS, Comparison, Fault
 from loadtests.oracle.ledger import COLUMNS, LedgerUnreadable
@@ -101,7 +104,7 @@ def faults(comparison: Comparison) -> dict[str, int]:
 def test_what_must_happen_and_nothing_else_is_no_fault(tmp_path: Path) -> None:
     comparison = check(tmp_path, RIGHT)
     assert faults(comparison) == {}
-    assert comparison.repeated_lines() == 0
+    assert comparison.repeated_lines().total() == 0
     assert comparison.received == {("e1", "push"): 4, ("e1", "email"): 1}
     tally = comparison.tally("e1", "push")
     assert (tally.audience, tally.people, tally.deliveries, tally.dead, tally.dead_people) == (4, 4, 5, 1, 1)
@@ -172,6 +175,13 @@ def test_a_sensitive_event_carries_neutral_words_outside_the_inbox(tmp_path: Pat
     rows = [one.replace(DANISH, neutral["da"]).replace(ENGLISH, neutral["en"]) for one in RIGHT]
     rows[3] = row("father@mail.example", digest(NEUTRAL["email"]["en"][0]))
     assert faults(check(tmp_path, rows, event(sensitive=True))) == {}
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_the_oracle_knows_the_neutral_words_by_heart(language: Language) -> None:
+    push = notification.NEUTRAL[language]
+    assert NEUTRAL["push"][language] == (push.title, push.body)
+    assert NEUTRAL["email"][language][0] == PHRASES[language].neutral_subject
 
 
 def test_a_municipality_without_push_for_a_category_suppresses_it(tmp_path: Path) -> None:
@@ -260,7 +270,7 @@ def test_outside_the_sample_only_repeated_lines_are_found(tmp_path: Path) -> Non
     stranger = row("9" * 64, DANISH)
     comparison = compare(looked_at, [ledger(tmp_path, [*RIGHT, stranger, stranger])])
     assert faults(comparison) == {}
-    assert comparison.repeated_lines() == 1
+    assert comparison.repeated_lines() == {("e1", "push"): 1}
 
 
 def test_a_later_line_of_a_person_replaces_the_earlier_one(tmp_path: Path) -> None:
