@@ -38,15 +38,18 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
 
 
+StoreProcess = subprocess.Popen[bytes]
+
+
 class Store(msgspec.Struct, frozen=True):
     """How to start and stop the bundled store.
 
     `spawn` runs in the main thread, since the store is told to die with the thread that started it; the others block.
     """
 
-    spawn: Callable[[], subprocess.Popen[bytes]]
-    wait_until_it_answers: Callable[[subprocess.Popen[bytes]], None]
-    stop: Callable[[subprocess.Popen[bytes]], None]
+    spawn: Callable[[], StoreProcess]
+    wait_until_it_answers: Callable[[StoreProcess], None]
+    stop: Callable[[StoreProcess], None]
 
 
 async def supervise(specs: Sequence[ProcessSpec], store: Store | None, stop_seconds_max: float) -> None:

@@ -31,7 +31,7 @@ class InappSender:
         answer = "written"
         with trio.move_on_after(batch.deadline_seconds) as scope:
             try:
-                await self._inbox.deliver(batch.event.number, people, batch.broadcast)
+                await self._inbox.deliver(batch.event.number, people, batch.event.is_broadcast)
             except StoreUnavailable:
                 answer = "store_unavailable"
         if scope.cancelled_caught:

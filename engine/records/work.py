@@ -101,7 +101,6 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     language: Language
     endpoints: Sequence[Endpoint]
     deadline_seconds: float  # an answer later than this is an unknown outcome
-    broadcast: bool = False  # the event was cut into parts: in-app puts it on shelves, not into each list
 
 
 _DELIVERY = Struct("<QIBH")

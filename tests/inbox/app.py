@@ -187,7 +187,7 @@ class House(NamedTuple):
 
     async def until(self, fact: Callable[[Figures], bool]) -> None:
         """Wait until the gateway's figures show a fact."""
-        while not fact(self.gateway.figures):  # noqa: ASYNC110 - figures ring no bell
+        while not fact(self.gateway.figures):
             await trio.sleep(0.005)
 
 
