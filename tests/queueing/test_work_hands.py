@@ -221,6 +221,16 @@ async def test_a_claim_whose_body_is_gone_does_not_stop_its_neighbours(work: Sto
     assert await work.ready() == []
 
 
+async def test_a_deleted_queue_does_not_stop_its_neighbours(work: StoreWork, link: Link) -> None:
+    lost = await planned(work, event("1", tenant="0101"))
+    kept = next(one for at in range(2, 999) if (one := event(str(at), tenant="0751")).shard == lost.shard)
+    await planned(work, kept)
+    link.run_now([("DEL", f"{keys.QUEUES[lost.shard][3]}{PUSH}|2|0101")])
+    assert [claim.event for claim in await claimed(work, people_max=10) + await claimed(work)] == [kept]
+    assert await claimed(work) == []
+    assert await work.ready() == []
+
+
 async def test_an_event_is_still_known_when_many_others_were_claimed_with_it(work: StoreWork, link: Link) -> None:
     forgetful = Claims(link, events_kept_max=2)
     events = [event(str(at)) for at in range(60)]
