@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+
 import msgspec
 import pytest
 import trio
@@ -10,8 +12,8 @@ from engine.records.roster import headcount, roster_of
 from engine.records.words import Channel, End, Stop, Urgency
 from engine.records.work import Claim, Settlement
 from queueing import keys
-from queueing.link import Link
-from queueing.work import StoreWork
+from queueing.link import Command, Link, Reply, Script
+from queueing.work import StoreWork, scripts
 from queueing.work.claims import Claims, share_people
 from tests.queueing.work_audit import audit
 from tests.queueing.work_examples import (
@@ -82,8 +84,68 @@ async def test_a_reclaim_counts_who_was_marked_as_unknown(work: StoreWork, link:
     assert await work.marked_at_reclaim(one.number) == 4
     (again,) = await claimed(work)
     assert again.slice == claim.slice
-    assert await work.settle([settlement(again)]) == [True]
+    assert await work.reclaim(NOW_MS + LEASE_MS, 10) == 1  # marked nobody this time
+    (last,) = await claimed(work)
+    assert await work.settle([settlement(last)]) == [True]
     assert await work.marked_at_reclaim(one.number) == 4
+    audit(link)
+
+
+class MeddlingLink(Link):
+    """A link on which something else happens between what upkeep reads and the script it runs then."""
+
+    def __init__(self, url: str, script: Script, meddle: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(url)
+        self._sha, self._meddle = script.sha, meddle
+
+    async def run(self, commands: Sequence[Command]) -> list[Reply]:
+        if any(command[1] == self._sha for command in commands):
+            await self._meddle()
+        return await super().run(commands)
+
+
+async def test_a_mark_made_while_a_reclaim_counts_is_not_lost(work: StoreWork, link: Link) -> None:
+    one = await planned(work, event())
+    (claim,) = await claimed(work)
+    await work.mark([(claim, roster_of([1]))], NOW_MS)
+
+    async def mark_more() -> None:
+        assert await work.mark([(claim, roster_of([2, 3]))], NOW_MS) == [True]
+
+    meddled = MeddlingLink(link.url, scripts.RECLAIM, mark_more)
+    assert await StoreWork(meddled).reclaim(NOW_MS + LEASE_MS, 10) == 0
+    meddled.close()
+    assert await work.reclaim(NOW_MS + LEASE_MS, 10) == 1
+    assert await work.marked_at_reclaim(one.number) == 3
+
+
+async def test_a_lease_kept_while_a_reclaim_counts_is_kept(work: StoreWork, link: Link) -> None:
+    await planned(work, event())
+    (claim,) = await claimed(work)
+
+    async def keep() -> None:
+        assert await work.extend([claim], NOW_MS + LEASE_MS, LEASE_MS) == [True]
+
+    meddled = MeddlingLink(link.url, scripts.RECLAIM, keep)
+    assert await StoreWork(meddled).reclaim(NOW_MS + LEASE_MS, 10) == 0
+    meddled.close()
+    assert await work.settle([settlement(claim)]) == [True]
+    audit(link)
+
+
+async def test_a_slice_claimed_while_a_sweep_looks_is_left_to_its_worker(work: StoreWork, link: Link) -> None:
+    one = await planned(work, event())
+    await work.stop(one.number, Stop.CANCELLED, NOW_MS)
+    claims: list[Claim] = []
+
+    async def claim() -> None:
+        claims.extend(await claimed(work))
+
+    meddled = MeddlingLink(link.url, scripts.SETTLE, claim)
+    assert await StoreWork(meddled).sweep(NOW_MS, 10) == 0
+    meddled.close()
+    assert await work.settle([settlement(claims[0], end=End.CANCELLED)]) == [True]
+    assert (await reported(work, one)).channels[Channel.PUSH].ends == {"cancelled": 10}
     audit(link)
 
 
@@ -218,6 +280,16 @@ async def test_a_claim_whose_body_is_gone_does_not_stop_its_neighbours(work: Sto
     await planned(work, whole)
     link.run_now([("DEL", keys.body(orphan.shard, orphan.number))])
     assert [claim.event for claim in await claimed(work)] == [whole]
+    assert await work.ready() == []
+
+
+async def test_a_deleted_queue_does_not_stop_its_neighbours(work: StoreWork, link: Link) -> None:
+    lost = await planned(work, event("1", tenant="0101"))
+    kept = next(one for at in range(2, 999) if (one := event(str(at), tenant="0751")).shard == lost.shard)
+    await planned(work, kept)
+    link.run_now([("DEL", f"{keys.QUEUES[lost.shard][3]}{PUSH}|2|0101")])
+    assert [claim.event for claim in await claimed(work, people_max=10) + await claimed(work)] == [kept]
+    assert await claimed(work) == []
     assert await work.ready() == []
 
 
