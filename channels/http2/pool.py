@@ -148,7 +148,7 @@ class Pool:
         elif self._leaving:
             wanted = 1
         elif all(c.session.is_warm and self._is_full(c) for c in usable):
-            # Every stream was taken while work waited: double, until the origin or our core is the limit.
+            # Streams or windows were used up while work waited: double, until the origin or our core is the limit.
             wanted = min(len(usable), self._settings.connections_max - len(usable))
         else:
             wanted = 0

@@ -123,17 +123,19 @@ async def test_an_exhausted_connection_window_holds_requests_back_until_it_opens
 
     peer = Peer(on_open=on_open, settings={4: 1 << 20})
     results: list[Result] = []
+    done = trio.Event()
     async with sending_to(peer, PoolSettings(Origin("x"), connections_max=1)) as pool, trio.open_nursery() as nursery:
 
         async def submit() -> None:
             results.extend(await pool.submit(batch(60, bytes(4000)), 5))
+            done.set()
 
         nursery.start_soon(submit)
         await peer.wait_until(lambda: len(peer.requests) == 65_535 // 4000)
         line = peer.lines[0]
         line.h2.increment_flow_control_window(1 << 20)
         await line.flush()
-        await peer.wait_until(lambda: bool(results))
+        await done.wait()
     assert results == [OK] * 60
 
 
@@ -264,10 +266,12 @@ async def test_cancelling_one_batch_leaves_its_neighbours_and_the_connection_alo
 
     peer = Peer(script)
     results: list[Result] = []
+    done = trio.Event()
     async with sending_to(peer, PoolSettings(Origin("x"), connections_max=1)) as pool, trio.open_nursery() as nursery:
 
         async def stay() -> None:
             results.extend(await pool.submit(batch(10, name="stay"), 5))
+            done.set()
 
         async def leave(scope: trio.CancelScope) -> None:
             with scope:
@@ -283,7 +287,7 @@ async def test_cancelling_one_batch_leaves_its_neighbours_and_the_connection_alo
         for line, request in held:
             line.answer(request)
         await peer.lines[0].flush()
-        await peer.wait_until(lambda: bool(results))
+        await done.wait()
         assert await pool.submit(batch(0), 5) == []
     assert results == [OK] * 10
     assert len(peer.lines) == 1
