@@ -101,4 +101,4 @@ def model(link: Link) -> type[InboxModel]:
 
 
 def test_the_inbox_behaves_like_a_dictionary_of_lists(model: type[InboxModel]) -> None:
-    run_state_machine_as_test(model, settings=settings(max_examples=30, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(model, settings=settings(max_examples=15, stateful_step_count=20, deadline=None))
