@@ -73,7 +73,7 @@ class Gateway:
         self._streams = Streams(self._settings)
         self._live = Live(inbox, bodies, self._streams, self._settings.gap_check_seconds)
         turnstile = Turnstile(self._settings.requests_per_second, self._settings.requests_burst)
-        self._routes = Routes(inbox, bodies, self._streams, turnstile, secret, now_ms)
+        self._routes = Routes(inbox, bodies, self._streams, turnstile, secret, now_ms, self._live.heard_ms)
         self._exchanges = 0
 
     @property

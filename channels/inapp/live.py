@@ -51,10 +51,14 @@ class Live:
         heard, hints = trio.open_memory_channel[InboxHint](_HINTS_MAX)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._inbox.listen, heard)
-            nursery.start_soon(self._check_gaps)
+            nursery.start_soon(self._check_gaps, hints)
             task_status.started()
             async for hint in hints:
                 await self._follow(hint)
+
+    def heard_ms(self, number: int) -> int:
+        """Up to which arrival a person's group was heard: what comes later will come live, or by a repair."""
+        return self._heard_ms[(number >> 8) % INBOX_GROUPS]
 
     async def _follow(self, hint: InboxHint) -> None:
         try:
@@ -123,14 +127,15 @@ class Live:
 
     # --- gaps --------------------------------------------------------------------------------------------------
 
-    async def _check_gaps(self) -> None:
+    async def _check_gaps(self, hints: trio.MemoryReceiveChannel[InboxHint]) -> None:
         """Find a lost last hint: a clock that was already ahead at the look before, and is still not heard of."""
         seen = list(self._heard_ms)
         while True:
             await trio.sleep(self._gap_check_seconds)
             try:
+                is_behind = hints.statistics().current_buffer_used > 0  # busy, not deaf: reading now would add to it
                 for group, clock_ms in enumerate(seen):
-                    if clock_ms > self._heard_ms[group]:
+                    if not is_behind and clock_ms > self._heard_ms[group]:
                         await self._repair(group)
                         self._heard_ms[group] = max(self._heard_ms[group], clock_ms)
                 seen = await self._inbox.clocks()
@@ -140,7 +145,7 @@ class Live:
     async def _repair(self, group: int) -> None:
         """Read what the streams of one group have missed."""
         self.repairs += 1
-        streams = self._streams.in_group(group)
+        streams = self._streams.to_repair(group)
         for at in range(0, len(streams), _READ_TOGETHER):
             await self.catch_up(streams[at : at + _READ_TOGETHER])
 

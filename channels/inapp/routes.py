@@ -20,7 +20,7 @@ from channels.inapp.streams import Stream, Streams
 from channels.inapp.turnstile import Turnstile
 from engine.ports import Inbox
 from engine.records.event import event_number
-from engine.records.inbox import INBOX_GROUPS, InboxItem, ItemState
+from engine.records.inbox import InboxItem, ItemState
 from engine.records.words import Language
 from engine.rules.tickets import Ticket, check
 
@@ -57,6 +57,7 @@ class Routes:
         turnstile: Turnstile,
         secret: bytes,
         now_ms: Callable[[], int],
+        heard_ms: Callable[[int], int],
     ) -> None:
         self._inbox = inbox
         self._bodies = bodies
@@ -64,6 +65,7 @@ class Routes:
         self._turnstile = turnstile
         self._secret = secret
         self._now_ms = now_ms
+        self._heard_ms = heard_ms
 
     async def serve(self, request: Request, exchange: Exchange) -> bool:
         """Answer one request; True when the connection can take another."""
@@ -149,9 +151,9 @@ class Routes:
         stream = Stream(ticket.number, language_of(request.headers.get("accept-language", "")), ticket.expires_ms)
         self._streams.add(stream)
         try:
-            if last_ms is None:
-                last_ms = (await self._inbox.clocks())[(ticket.number >> 8) % INBOX_GROUPS]
-            stream.last_ms = last_ms
+            # Without an id the stream begins now, which is where the hints are; the store need not be asked.
+            stream.last_ms = self._heard_ms(ticket.number) if last_ms is None else last_ms
+            stream.missed = last_ms is not None
             await exchange.begin_stream()
             await exchange.send_raw(STREAM_BEGIN)
             await self._read_up(stream, exchange)
@@ -163,7 +165,7 @@ class Routes:
 
     async def _read_up(self, stream: Stream, exchange: Exchange) -> None:
         """Write what is in the inbox already. A hint that comes meanwhile means: look once more."""
-        while stream.is_open:
+        while stream.is_open and stream.missed:
             stream.missed = False
             (items,) = await self._inbox.since([(stream.number, stream.last_ms)])
             bodies = await self._bodies.get([item.event for item in items])
@@ -171,8 +173,6 @@ class Routes:
                 if item.event in bodies:
                     await exchange.send_raw(item_frame(bodies[item.event], stream.language, item))
                 stream.last_ms = item.arrival_ms
-            if not stream.missed:
-                return
 
 
 def language_of(accept: str) -> Language:

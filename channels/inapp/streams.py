@@ -70,9 +70,16 @@ class Streams:
     def of(self, number: int) -> list[Stream]:
         return self._by_number.get(number, [])
 
-    def in_group(self, group: int) -> list[Stream]:
-        """Ready streams of the people in one group (block % 16)."""
-        return [stream for stream in self if stream.is_ready and (stream.number >> 8) % INBOX_GROUPS == group]
+    def to_repair(self, group: int) -> list[Stream]:
+        """Ready streams of the people in one group (block % 16); those still reading are told to read once more."""
+        found = []
+        for stream in self:
+            if (stream.number >> 8) % INBOX_GROUPS == group:
+                if stream.is_ready:
+                    found.append(stream)
+                else:
+                    stream.missed = True
+        return found
 
     def add(self, stream: Stream) -> None:
         """Register a stream that is not ready yet; one too many of a person ends their oldest."""

@@ -29,13 +29,17 @@ async def titles(live: LiveStream, count: int) -> list[str]:
 
 @pytest.mark.parametrize("broadcast", [False, True])
 async def test_a_delivery_reaches_all_open_streams_of_its_people_once(link: Link, broadcast: bool) -> None:
-    async with house(link, hears=True) as at, at.app(TOM).stream() as tom, at.app(TOM).stream() as tablet:
-        async with at.app(IDA).stream() as ida:
-            await at.until(lambda figures: figures.streams == figures.connections == 3)
-            for people in ([TOM], [TOM, OLE], [TOM, IDA]):
-                await at.inbox.deliver(at.events.add(7, "Til jer"), roster_of(people), broadcast)
-            await at.inbox.deliver(at.events.add(8, "Slut"), roster_of([TOM, IDA]), False)
-            heard = [await titles(live, 2) for live in (tom, tablet, ida)]
+    async with (
+        house(link, hears=True) as at,
+        at.app(TOM).stream() as tom,
+        at.app(TOM).stream() as tablet,
+        at.app(IDA).stream() as ida,
+    ):
+        await at.until(lambda figures: figures.streams == figures.connections == 3)
+        for people in ([TOM], [TOM, OLE], [TOM, IDA]):
+            await at.inbox.deliver(at.events.add(7, "Til jer"), roster_of(people), broadcast)
+        await at.inbox.deliver(at.events.add(8, "Slut"), roster_of([TOM, IDA]), False)
+        heard = [await titles(live, 2) for live in (tom, tablet, ida)]
 
     assert heard == [["Til jer", "Slut"]] * 3
 
@@ -145,7 +149,7 @@ async def test_a_reader_who_does_not_read_is_dropped_and_resumes_later(link: Lin
             number = 0
             while at.gateway.figures.streams_dropped_slow == 0:
                 number += 1
-                at.events.add(number, f"{number} " + "x" * 200_000)
+                at.events.add(number, f"{number} " + "x" * 20_000)
                 await at.inbox.deliver(number, roster_of([TOM, IDA]), False)
                 assert await awake.next() is not None
             seen = []

@@ -13,7 +13,7 @@ from queueing.inbox import keys, packing
 from queueing.inbox.store import LIST_SLACK, StoreInbox
 from queueing.link import Link
 
-TOM, IDA, OLE = 300, 301, 70_000
+TOM, IDA, OLE = 300, 301, 71_000  # Ole is in another group
 
 
 async def test_a_full_list_drops_archived_items_first_then_read_ones_oldest_first(link: Link) -> None:

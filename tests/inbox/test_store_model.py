@@ -16,7 +16,7 @@ from engine.records.roster import numbers_of, roster_of
 from queueing.inbox.store import StoreInbox
 from queueing.link import Link
 
-PEOPLE = [0, 1, 255, 256, 511, 4_096, 4_097, 70_000]
+PEOPLE = [0, 255, 256, 4_096, 4_097]
 # Byte patterns that a careless search would find in the middle of another number
 NARROW = [0x0101010101010100, 0x0101010101010000, 0x0100, 7 << 56, 2]
 BROADCAST = [0x0101010101010001, 0x01010101010100FF, 1, 3, 257]
@@ -82,12 +82,16 @@ class InboxModel(RuleBasedStateMachine):
 
     @invariant()
     def the_store_holds_what_the_model_holds(self) -> None:
-        for number, has in getattr(self, "model", {}).items():
-            items = self.ask(self.inbox.items, number)
+        for number, (items, unread) in self.ask(self.read_all).items():
+            has = self.model[number]
             assert [(item.event, item.state) for item in items] == list(has.items())[::-1]
             arrivals = [item.arrival_ms for item in items]
             assert arrivals == sorted(set(arrivals), reverse=True)
-            assert self.ask(self.inbox.unread, number) == sum(state < ItemState.READ for state in has.values())
+            assert unread == sum(state < ItemState.READ for state in has.values())
+
+    async def read_all(self) -> dict[int, tuple[list[InboxItem], int]]:
+        known = getattr(self, "model", {})  # the invariant is asked once before `empty`
+        return {number: (await self.inbox.items(number), await self.inbox.unread(number)) for number in known}
 
 
 @pytest.fixture
@@ -97,4 +101,4 @@ def model(link: Link) -> type[InboxModel]:
 
 
 def test_the_inbox_behaves_like_a_dictionary_of_lists(model: type[InboxModel]) -> None:
-    run_state_machine_as_test(model, settings=settings(max_examples=20, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(model, settings=settings(max_examples=15, stateful_step_count=20, deadline=None))
