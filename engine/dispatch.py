@@ -16,7 +16,8 @@ The life of a slice in a dispatcher:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 import trio
@@ -38,7 +39,6 @@ from engine.watch import Watch
 
 FAST = (Urgency.EMERGENCY, Urgency.URGENT)
 SLOW = (Urgency.NORMAL, Urgency.BULK)
-WAIT_SECONDS_MAX = 1.0  # a slowed or parked lane is asked again, since it may be resumed
 FAST_WAIT_SECONDS_MAX = 0.05  # the limiter's own advice is for large grants; an urgent message needs forty permits now
 CLAIM_SLICES_FULL = 256  # a claim of so many slices says nothing about whether there are more
 
@@ -50,6 +50,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     answer_seconds: float = 15.0  # FCM: at least 10; an answer later than this is an unknown outcome
     urgent_people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane
     look_seconds: float = 0.5  # the bell says when there is work; it may be missed
+    lane_seconds: float = 1.0  # a slowed or parked lane is asked again so often, since it may be resumed
     people_max: int = 16 * SLICE_PEOPLE_MAX  # in flight on each lane: 160 ms of a lane at 100,000 a second
 
 
@@ -80,32 +81,29 @@ class Dispatcher:
         settings = settings or DispatchSettings()
         self._watch = Watch(work, settings.look_seconds)
         self._keeper = LeaseKeeper(work, observer, now_ms, settings.lease_seconds)
-        self._rechecker = Rechecker(directory, now_ms)
-        self._addresses = Addresses(directory)
-        self._settler = Settler(work, lanes, directory, self._keeper, observer, now_ms, draw, health)
-        self._sending = Sending(
-            work,
-            senders,
-            self._rechecker,
-            self._addresses,
-            self._settler,
-            self._keeper,
-            now_ms,
-            settings.answer_seconds,
-        )
+        self._services: list[Callable[[], Awaitable[None]]] = [self._keeper.run, self._watch.run]
+        healths: defaultdict[str, LaneHealth] = defaultdict(health)
+
+        def sending() -> Sending:
+            """A way of its own for each half of the urgencies: an urgent round trip is never queued behind bulk."""
+            rechecker, addresses = Rechecker(directory, now_ms), Addresses(directory)
+            settler = Settler(work, lanes, directory, self._keeper, observer, now_ms, draw, healths)
+            way = Sending(work, senders, rechecker, addresses, settler, self._keeper, now_ms, settings.answer_seconds)
+            self._services += [*rechecker.services, addresses.run, settler.run, way.run]
+            return way
+
+        fast, slow = sending(), sending()
         self._streams: list[Stream] = []
         for lane in senders:
-            desk = Desk(lane, work, lanes, self._watch, self._sending, observer, worker_name, now_ms, settings)
-            urgent = Stream(desk, FAST, settings.urgent_people_max)
-            self._streams += [urgent, Stream(desk, SLOW, settings.people_max, gives_way_to=urgent)]
+            desk = Desk(lane, work, lanes, self._watch, observer, worker_name, now_ms, settings)
+            urgent = Stream(desk, fast, FAST, settings.urgent_people_max)
+            self._streams += [urgent, Stream(desk, slow, SLOW, settings.people_max, gives_way_to=urgent)]
 
     async def run(self, drain: Drain, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve all lanes; returns when the drain is done."""
         async with trio.open_nursery() as services:
-            for service in (*self._rechecker.services, self._addresses.run, self._sending.run, self._settler.run):
+            for service in self._services:
                 services.start_soon(service)
-            services.start_soon(self._keeper.run)
-            services.start_soon(self._watch.run)
             for sender in {id(sender): sender for sender in self._senders.values()}.values():
                 await services.start(sender.run)
             task_status.started()
@@ -127,7 +125,6 @@ class Desk(msgspec.Struct, frozen=True):
     work: Work
     lanes: Lanes
     watch: Watch
-    sending: Sending
     observer: Observer
     worker_name: str
     now_ms: Callable[[], int]
@@ -138,9 +135,15 @@ class Stream:
     """Takes slices of some urgencies off one lane, as many people at a time as it has room for."""
 
     def __init__(
-        self, desk: Desk, urgencies: Sequence[Urgency], people_max: int, gives_way_to: Stream | None = None
+        self,
+        desk: Desk,
+        sending: Sending,
+        urgencies: Sequence[Urgency],
+        people_max: int,
+        gives_way_to: Stream | None = None,
     ) -> None:
         self._desk = desk
+        self._sending = sending
         self._urgencies = urgencies
         self._room = people_max
         self._gives_way_to = gives_way_to
@@ -187,7 +190,7 @@ class Stream:
                 await self._give_back(permits.granted - claimed)
         if self.is_short:
             is_fast = self._gives_way_to is None and not permits.parked
-            seconds = min(permits.wait_ms / 1000, FAST_WAIT_SECONDS_MAX if is_fast else WAIT_SECONDS_MAX)
+            seconds = min(permits.wait_ms / 1000, FAST_WAIT_SECONDS_MAX if is_fast else desk.settings.lane_seconds)
             desk.observer.waited_for_permits(desk.lane, seconds)
             await drain.sleep(seconds)
 
@@ -202,7 +205,7 @@ class Stream:
     async def _carry(self, claim: Claim, permits: int) -> None:
         used = 0
         try:
-            used = await self._desk.sending.carry(claim, permits)
+            used = await self._sending.carry(claim, permits)
         finally:
             self._room += permits
             self._desk.watch.wake()

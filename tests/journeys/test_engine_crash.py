@@ -232,6 +232,7 @@ async def test_a_store_that_goes_away_and_comes_back_loses_nothing(tmp_path: Pat
         message = await world.plan()
         async with world.running():
             await world.handed(APNS, 4)
+            await world.until(message, lambda report: report.channels[Channel.INAPP].live == 0)
             await trio.to_thread.run_sync(server.kill)
             await trio.to_thread.run_sync(server.wait)
             world.senders[APNS].is_open.set()  # answered while there is nobody to write it down
