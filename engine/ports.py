@@ -116,6 +116,7 @@ class Ready(NamedTuple):
     lane: str
     urgency: Urgency
     slices: int
+    oldest_ms: int = 0  # when the event at the head of the queue was admitted, as far as known
 
 
 class Work(Protocol):

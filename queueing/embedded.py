@@ -84,17 +84,22 @@ def start(folder: Path, *, appendfsync: str = "always") -> subprocess.Popen[byte
     Raises:
         StoreMissing: no binary, or it did not start; its log is `store.log` in the folder.
     """
+    process = spawn(folder, appendfsync=appendfsync)
+    wait_until_it_answers(process, folder)
+    return process
+
+
+def spawn(folder: Path, *, appendfsync: str = "always") -> subprocess.Popen[bytes]:
+    """Start the server without waiting for it.
+
+    Call it from a thread that lives as long as the process does: the kernel's parent-death signal comes when the
+    thread that started the server ends.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     binary = find_binary()
     config = folder / "store.conf"
     config.write_text(_CONFIG.format(socket=socket_path(folder), folder=folder.resolve(), appendfsync=appendfsync))
-    process = subprocess.Popen([binary, config], preexec_fn=_die_with_parent, start_new_session=True)
-    try:
-        _wait_until_it_answers(process, folder)
-    except BaseException:
-        stop(process)
-        raise
-    return process
+    return subprocess.Popen([binary, config], preexec_fn=_die_with_parent, start_new_session=True)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -126,7 +131,12 @@ def url(folder: Path) -> str:
     return f"unix://{socket_path(folder)}"
 
 
-def _wait_until_it_answers(process: subprocess.Popen[bytes], folder: Path) -> None:
+def wait_until_it_answers(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Return when the server answers; it is stopped when it does not.
+
+    Raises:
+        StoreMissing: it ended, or did not answer in time.
+    """
     deadline = time.monotonic() + START_SECONDS_MAX
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -134,6 +144,7 @@ def _wait_until_it_answers(process: subprocess.Popen[bytes], folder: Path) -> No
         if _answers(socket_path(folder)):
             return
         time.sleep(0.01)
+    stop(process)
     raise StoreMissing(f"the store did not start; see {folder / 'store.log'}")
 
 

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "channels/simulator/": ("channels.simulator",),
     "channels/": (*NOUNS, "channels"),
     "queueing/": (*NOUNS, "queueing"),
+    "queueing/directory/": (*NOUNS, "queueing", "engine.rules"),  # planes and rosters are derived by rule when written
     "metrics/": (*NOUNS, "metrics"),
     "loadtests/": ("loadtests",),
 }

@@ -1,0 +1,89 @@
+"""The configuration: the example is valid, and every fault is named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine import config
+
+EXAMPLE = Path(__file__).parents[2] / "klokke.example.toml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "secrets").mkdir()
+    for name in ("ticket.key", "AuthKey.p8", "service-account.json"):
+        (tmp_path / "secrets" / name).write_text("made by the test")
+    return tmp_path
+
+
+def faults_of(folder: Path, text: str) -> list[str]:
+    path = folder / "klokke.toml"
+    path.write_text(text)
+    with pytest.raises(config.ConfigFaulty) as caught:
+        config.load(path)
+    return caught.value.faults
+
+
+def test_the_example_is_valid(folder: Path) -> None:
+    path = folder / "klokke.toml"
+    path.write_text(EXAMPLE.read_text())
+    loaded = config.load(path)
+    assert isinstance(loaded.lanes["apns.parent"], config.ApnsLane)
+    assert loaded.processes.layout[0] == "intake+gateway"
+
+
+def test_every_fault_is_reported_at_once(folder: Path) -> None:
+    faults = faults_of(
+        folder,
+        """
+        wrong = 1
+        [intake]
+        lisen = "x"
+        [gateway]
+        listen = 8601
+        ticket_key_file = "secrets/none.key"
+        [processes]
+        layout = ["intake+gateway", "dispach"]
+        [lanes.post]
+        provider = "smtp"
+        relay = "here:25"
+        [lanes."apns.parent"]
+        provider = "pigeon"
+        [[service]]
+        name = "Messages"
+        key_sha256 = "short"
+        tenants = ["0101"]
+        scopes = ["everything"]
+        """,
+    )
+    starts = [fault.split(":")[0] for fault in faults]
+    assert starts == [
+        "wrong",
+        "intake.lisen",
+        "gateway.listen",
+        "lanes.post",
+        "lanes.post.sender",
+        "lanes.apns.parent.provider",
+        "service[0].name",
+        "service[0].key_sha256",
+        "service[0].scopes",
+        "processes.layout",
+        "processes.layout",
+        "processes.layout",
+        "processes.layout",
+        "gateway.ticket_key_file",
+    ]
+    assert "did you mean listen?" in faults[1]
+
+
+@pytest.mark.parametrize("text", ["= 1", "[store", 'a = "\\x"'])
+def test_what_is_not_toml_is_said_plainly(folder: Path, text: str) -> None:
+    assert faults_of(folder, text)[0].startswith("is not TOML")
+
+
+def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(config.ConfigFaulty, match="cannot be read: No such file"):
+        config.load(tmp_path / "none.toml")
