@@ -51,12 +51,16 @@ def run(*, config: ConfigPath = Path("klokke.toml"), check: bool = False, verbos
     check: only say what is wrong with the configuration.
     verbose: log more.
     """
+    from engine.composition import start_faults
+
     loaded = configuration.load(config)
+    path = config.resolve()
+    if faults := start_faults(path.parent, loaded):
+        raise ConfigFaulty(str(config), faults)
     if check:
         print(f"{config} is fine: {len(loaded.lanes)} lanes, {len(loaded.processes.layout)} processes")
         return
     logs.configure("supervisor", verbose=verbose)
-    path = config.resolve()
     store = None
     if loaded.store.url is None:
         folder = path.parent / loaded.store.folder
@@ -77,14 +81,12 @@ def _store_answers(folder: Path, process: supervisor.StoreProcess) -> None:
 
 def _process(path: Path, place: int, roles: str, verbose: bool) -> supervisor.ProcessSpec:
     command = (sys.executable, "-m", "engine", "process", "--config", str(path), "--place", str(place))
-    extra = ("--parent", str(os.getpid()), *(("--verbose",) if verbose else ()))
-    return supervisor.ProcessSpec(f"{roles}-{place}", (*command, *extra))
+    return supervisor.ProcessSpec(f"{roles}-{place}", (*command, *(("--verbose",) if verbose else ())))
 
 
 @app.command(show=False)
-def process(*, config: ConfigPath, place: int, parent: int, verbose: bool = False) -> None:
+def process(*, config: ConfigPath, place: int, verbose: bool = False) -> None:
     """Run one process of the layout; started by `run`."""
-    supervisor.die_with_parent(parent)
     loaded = configuration.load(config)
     logs.configure(f"{loaded.processes.layout[place]}-{place}", verbose=verbose)
     from engine.composition import run_process  # only here: the other commands start faster without all the rooms

@@ -8,7 +8,7 @@ import random
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from channels.fcm.client import FcmSender, FcmSettings
 from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Limited
+from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
 from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
@@ -33,6 +33,7 @@ from engine.intake.serving import serve
 from engine.ports import Sender
 from engine.records.errors import StoreUnavailable
 from engine.rules import tickets
+from engine.supervisor import wait_for_orphaning
 from engine.upkeep import Upkeep
 from metrics.exposition import new_registry, serving
 from metrics.observer import PrometheusObserver
@@ -47,6 +48,9 @@ from queueing.work import StoreWork
 log = structlog.get_logger()
 
 QUEUE_FIGURES_SECONDS = 2.0
+
+ApnsTokens = dict[tuple[str, str, str], ProviderToken]
+"""Provider tokens by key file, key id and team id: lanes with the same key share one."""
 
 
 def wall_ms() -> int:
@@ -89,6 +93,7 @@ async def run_process(folder: Path, config: Config, place: int) -> None:
     with serving(parts.registry, config.metrics.host, config.metrics.first_port + place):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_drain_on_signal, parts.drain)
+            nursery.start_soon(_drain_when_orphaned, parts.drain)
             nursery.start_soon(parts.work.run)
             async with trio.open_nursery() as roles:
                 for role in parts.roles:
@@ -101,6 +106,11 @@ async def _drain_on_signal(drain: Drain) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             drain.begin()
+
+
+async def _drain_when_orphaned(drain: Drain) -> None:
+    await wait_for_orphaning()
+    drain.begin()
 
 
 async def run_intake(parts: Parts) -> None:
@@ -183,6 +193,41 @@ async def _queue_figures(parts: Parts) -> None:
         await trio.sleep(QUEUE_FIGURES_SECONDS)
 
 
+# --- checks before the start -------------------------------------------------------------------------------------
+
+
+def start_faults(folder: Path, config: Config) -> list[str]:
+    """What would keep the processes from starting, all of it: secrets that are none, ports that are taken."""
+    return [*_secret_faults(Parts(folder, config, 0)), *_port_faults(config)]
+
+
+def _secret_faults(parts: Parts) -> Iterator[str]:
+    if len(parts.secret(parts.config.gateway.ticket_key_file)) < tickets.SECRET_BYTES_MIN:
+        yield f"gateway.ticket_key_file: must hold at least {tickets.SECRET_BYTES_MIN} random bytes"
+    for name, lane in parts.config.lanes.items():
+        try:
+            sender(parts, lane, {})
+        except KeyError as error:
+            yield f"lanes.{name}.service_account_file: {error} is missing in it"
+        except ValueError as error:  # its texts name settings, never their content
+            sentence = str(error) if type(error) is ValueError else "its key file does not hold what it should"
+            yield f"lanes.{name}: {sentence}"
+
+
+def _port_faults(config: Config) -> Iterator[str]:
+    doors = [("intake.listen", *address(config.intake.listen)), ("gateway.listen", *address(config.gateway.listen))]
+    for place in range(len(config.processes.layout)):
+        doors.append((f"metrics.first_port + {place}", config.metrics.host, config.metrics.first_port + place))
+    for setting, host, port in doors:
+        try:
+            family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as door:
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                door.bind(where)
+        except OSError as error:
+            yield f"{setting}: cannot listen on {host}:{port}: {error.strerror}"
+
+
 # --- lanes -------------------------------------------------------------------------------------------------------
 
 
@@ -200,22 +245,28 @@ def limits(config: Config) -> dict[str, LaneLimit]:
 
 def senders(parts: Parts) -> Mapping[str, Sender]:
     """One way out per lane. Lanes with the same APNs key share one provider token, as Apple asks."""
-    tokens: dict[tuple[str, str, str], ProviderToken] = {}
-    made: dict[str, Sender] = {}
-    for name, lane in parts.config.lanes.items():
-        match lane:
-            case ApnsLane():
-                made[name] = _apns(parts, lane, tokens)
-            case FcmLane():
-                made[name] = _fcm(parts, lane)
-            case EmailLane():
-                made[name] = _email(parts, lane)
-            case _:
-                made[name] = InappSender(parts.inbox)
-    return made
+    tokens: ApnsTokens = {}
+    return {name: sender(parts, lane, tokens) for name, lane in parts.config.lanes.items()}
 
 
-def _apns(parts: Parts, lane: ApnsLane, tokens: dict[tuple[str, str, str], ProviderToken]) -> ApnsSender:
+def sender(parts: Parts, lane: Lane, tokens: ApnsTokens) -> Sender:
+    """The way out of one lane.
+
+    Raises:
+        ValueError, KeyError: a setting or a key file is faulty.
+    """
+    match lane:
+        case ApnsLane():
+            return _apns(parts, lane, tokens)
+        case FcmLane():
+            return _fcm(parts, lane)
+        case EmailLane():
+            return _email(parts, lane)
+        case _:
+            return InappSender(parts.inbox)
+
+
+def _apns(parts: Parts, lane: ApnsLane, tokens: ApnsTokens) -> ApnsSender:
     pem = parts.secret(lane.key_file)
     which = (lane.key_file, lane.key_id, lane.team_id)
     if which not in tokens:
