@@ -9,8 +9,9 @@ from channels.inapp.client import InappSender
 from engine.outcomes import Accepted, Unreachable
 from engine.records.event import public_id
 from engine.records.inbox import ItemState
+from engine.records.event import Audience, Term
 from engine.records.roster import roster_of
-from engine.records.words import INAPP_LANE, Language
+from engine.records.words import INAPP_LANE, Language, Role
 from engine.records.work import Batch, Endpoint
 from queueing.inbox.store import StoreInbox
 from queueing.link import Link
@@ -191,15 +192,18 @@ async def test_one_stream_too_many_ends_the_persons_oldest(link: Link) -> None:
 # --- the sender ----------------------------------------------------------------------------------------------------
 
 
+CLASS = Audience(include=(Term(group="3b", role=Role.GUARDIAN),))
+EVERYONE = Audience(include=(Term(everyone=True),))
+
+
 def batch(at_number: int, people: list[int], *, broadcast: bool = False) -> Batch:
     return Batch(
-        event=event(number=at_number),
+        event=event(number=at_number, audience=EVERYONE if broadcast else CLASS),
         lane=INAPP_LANE,
         slot=0,
         language=Language.DA,
         endpoints=[Endpoint(number, 1, b"") for number in people],
         deadline_seconds=5.0,
-        broadcast=broadcast,
     )
 
 
