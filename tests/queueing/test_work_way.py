@@ -88,7 +88,8 @@ async def test_planning_that_ends_after_its_lease_takes_the_event_off_the_queue(
     await work.admit([event()], [b""])
     await work.lease_unplanned(9, NOW_MS, LEASE_MS)
     await work.admit([event("2")], [b""])
-    await work.lease_unplanned(1, NOW_MS + LEASE_MS, LEASE_MS)  # gives the lapsed one back, takes one of the two
+    await work.lease_unplanned(1, NOW_MS + LEASE_MS, LEASE_MS)  # gives both back, takes one of the two
+    assert sum(await link.run([("ZCARD", name) for name in keys.PLANNING])) == 1
     for one in (event(), event("2")):
         await work.finish_planning(one, NOW_MS)
     assert await link.ask("EXISTS", *keys.PLANNING, *keys.READY) == 0
