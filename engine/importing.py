@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO, NamedTuple, Protocol, TextIO
 
 import httpx
@@ -27,6 +28,7 @@ CHUNK_BYTES_MAX = 7 * 1024 * 1024  # the engine takes 8 MiB a chunk
 TRIES = 5
 ANSWER_SECONDS_MAX = 120.0
 _PLAIN_EVERY_LINES = 100_000
+_UNLISTED = "in a request whose answer was lost; what was refused among them shows when the file is imported --again"
 
 
 class ImportFailed(Exception):
@@ -34,15 +36,20 @@ class ImportFailed(Exception):
 
 
 class Outcome(NamedTuple):
-    """What an import came to. Lines that an earlier run took are counted in `skipped`."""
+    """What an import came to. Lines that an earlier run took are counted in `skipped`.
+
+    `unlisted` lines were sent in a request whose answer was lost: they were handled, but what was refused among them
+    is not known, so this is no success either. Importing the file `again` lists it.
+    """
 
     taken: int
     refused: int
     skipped: int
+    unlisted: int = 0
 
     @property
     def exit_status(self) -> int:
-        return 1 if self.refused else 0
+        return 1 if self.refused or self.unlisted else 0
 
 
 class RefusedLine(msgspec.Struct, frozen=True):
@@ -78,6 +85,7 @@ async def import_file(
     key: str,
     *,
     chunk_lines: int = CHUNK_LINES,
+    again: bool = False,
     out: TextIO = sys.stdout,
     transport: httpx.AsyncBaseTransport | None = None,
     sleep: Callable[[float], Awaitable[None]] = trio.sleep,
@@ -86,6 +94,7 @@ async def import_file(
 
     Args:
         chunk_lines: lines a request; fewer where lines are long.
+        again: start with the first line, under a fresh id, however far an earlier run has come.
         transport: how to reach the engine, if not over the network.
         sleep: how to wait before a chunk is sent again.
 
@@ -95,7 +104,7 @@ async def import_file(
     try:
         with path.open("rb") as file:
             stat = os.fstat(file.fileno())
-            import_id = id_of(path.name, stat.st_size, stat.st_mtime_ns)
+            import_id = token_hex(16) if again else id_of(path.name, stat.st_size, stat.st_mtime_ns)
             async with httpx.AsyncClient(
                 base_url=url,
                 headers={"authorization": f"Bearer {key}"},
@@ -149,16 +158,22 @@ def chunks_of(file: BinaryIO, first_line: int, chunk_lines: int) -> Iterator[Chu
 
 async def _send(file: BinaryIO, engine: _Engine, chunk_lines: int, shown: Shown, out: TextIO) -> Outcome:
     first_line = await engine.next_line()
-    taken = refused = lines_done = 0
+    taken = refused = unlisted = 0
     for chunk in chunks_of(file, first_line, chunk_lines):
         answer = await engine.send(chunk)
+        end = chunk.first_line + chunk.lines
+        if answer.next_line != end:
+            raise ImportFailed(f"the engine goes on with line {answer.next_line}, not {end}: run the command again")
         for line in answer.refused:
             print(f"line {line.line}: {line.reason}", file=out)
         taken += answer.taken
         refused += len(answer.refused)
-        lines_done = chunk.first_line + chunk.lines - 1
-        shown.at(file.tell() if file.seekable() else 0, lines_done)
-    return Outcome(taken, refused, first_line - 1)
+        missing = sum(1 for line in chunk.body.splitlines() if line.strip()) - answer.taken - len(answer.refused)
+        if missing:
+            print(f"lines {chunk.first_line} to {end - 1}: {missing} lines were handled {_UNLISTED}", file=out)
+            unlisted += missing
+        shown.at(file.tell(), end - 1)
+    return Outcome(taken, refused, first_line - 1, unlisted)
 
 
 class _Engine:

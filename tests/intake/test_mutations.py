@@ -42,7 +42,7 @@ def _with_town(link: Link, journey: Callable[[Town, Callable[..., Any]], None]) 
 
     async def main() -> None:
         town = Town(link)
-        settle(town.register)
+        await settle(town.directory)
         async with trio.open_nursery() as nursery:
             await nursery.start(town.make().run)
             await trio.to_thread.run_sync(journey, town, trio.from_thread.run)
