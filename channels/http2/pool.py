@@ -175,7 +175,6 @@ class Pool:
             return
         finally:
             self._opening -= 1
-        self._failures = 0
         self._live.append(connection)
         for old in self._leaving:
             self._retire(old)
@@ -203,6 +202,8 @@ class Pool:
 
     def _on_event(self, connection: Connection) -> None:
         session = connection.session
+        if session.has_answered:
+            self._failures = 0
         if session.odd_answers:
             if any(self._settings.retires(answer) for answer in session.odd_answers):
                 self._retire(connection)
