@@ -146,6 +146,7 @@ class Stream:
         self._sending = sending
         self._urgencies = urgencies
         self._room = people_max
+        self._room_min = min(people_max, SLICE_PEOPLE_MAX)
         self._gives_way_to = gives_way_to
         self.is_short = False  # work waits, and the limiter gives us too few permits
 
@@ -164,30 +165,34 @@ class Stream:
                 await drain.sleep(backoff.next_seconds())
 
     def _may_take(self) -> bool:
-        if self._room <= 0 or (self._gives_way_to is not None and self._gives_way_to.is_short):
+        # Not for a little room: claims of a few people would cut slices into crumbs.
+        if self._room < self._room_min or (self._gives_way_to is not None and self._gives_way_to.is_short):
             return False
         return self._desk.watch.sees(self._desk.lane, self._urgencies)
 
     async def _take(self, hands: trio.Nursery, drain: Drain) -> None:
-        desk, want = self._desk, self._room
-        permits = await desk.lanes.take(desk.lane, want, desk.now_ms())
-        self.is_short = permits.granted < want
+        desk, room = self._desk, self._room
+        # The last slice of a claim may exceed what was asked for. Permits for that too, where the limiter has them,
+        # so that a slice is cut only when the limiter is short.
+        permits = await desk.lanes.take(desk.lane, room + SLICE_PEOPLE_MAX - 1, desk.now_ms())
+        self.is_short = permits.granted < room
         if permits.granted:
+            asked = min(room, permits.granted)
             claims = await desk.work.claim(
                 desk.lane,
                 self._urgencies,
-                permits.granted,
+                asked,
                 desk.worker_name,
                 desk.now_ms(),
                 round(1000 * desk.settings.lease_seconds),
             )
             claimed = sum(headcount(claim.slice.people) for claim in claims)
             self._hand_out(claims, permits.granted, hands)
-            if claimed < permits.granted:
+            if claimed < asked:
                 self.is_short = False
                 if len(claims) < CLAIM_SLICES_FULL:
                     desk.watch.emptied(desk.lane, self._urgencies)
-                await self._give_back(permits.granted - claimed)
+            await self._give_back(permits.granted - claimed)
         if self.is_short:
             is_fast = self._gives_way_to is None and not permits.parked
             seconds = min(permits.wait_ms / 1000, FAST_WAIT_SECONDS_MAX if is_fast else desk.settings.lane_seconds)
@@ -195,7 +200,7 @@ class Stream:
             await drain.sleep(seconds)
 
     def _hand_out(self, claims: Sequence[Claim], permits: int, hands: trio.Nursery) -> None:
-        """Start a task for each claim; only the last can be larger than what is left of the permits."""
+        """Start a task for each claim; who is beyond the permits goes back to the queue."""
         for claim in claims:
             share = min(permits, headcount(claim.slice.people))
             permits -= share
@@ -207,8 +212,10 @@ class Stream:
         try:
             used = await self._sending.carry(claim, permits)
         finally:
+            was_full = self._room < self._room_min
             self._room += permits
-            self._desk.watch.wake()
+            if was_full:
+                self._desk.watch.wake()
         await self._give_back(permits - used)
 
     async def _give_back(self, permits: int) -> None:

@@ -1,4 +1,4 @@
-"""The directories that the engine's journeys run on."""
+"""The directory that the engine's journeys run on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from engine.ports import Directory
 from queueing.directory import StoreDirectory
 from queueing.link import Link
 from tests.journeys.engine_world import World
-from tests.journeys.paper_directory import PaperDirectory
 
 
-@pytest.fixture(params=["paper", "store"])
-def directory(request: pytest.FixtureRequest, link: Link) -> Directory:
-    """Both implementations of the port: people on paper, and the store's."""
-    return PaperDirectory() if request.param == "paper" else StoreDirectory(link)
+@pytest.fixture
+def directory(link: Link) -> Directory:
+    return StoreDirectory(link)
 
 
 @pytest.fixture
