@@ -35,6 +35,7 @@ _HALF_HOUR_MS = 30 * 60 * 1000
 app = App(
     name="./klokke demo",
     version_flags=[],
+    suppress_keyboard_interrupt=False,  # `main` says what became of the stage
     help="""Start everything on this machine, play a school day and check every delivery.
 
 Nothing is needed but this program: the store is bundled, the push and mail providers are simulated on loopback, all

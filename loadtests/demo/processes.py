@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ class Program:
     """A module of ours that runs as a process of its own, with its own log file."""
 
     def __init__(self, name: str, arguments: list[str], log: Path, *, announces: bool = False) -> None:
-        """Start `python -m <arguments>`; `announces`: its first line of standard output is JSON about itself."""
+        """Start `python -m <arguments>`; `announces`: its first line of standard output is JSON about itself.
+
+        Start it under `undisturbed`, and keep it where it will be stopped before that ends.
+        """
         self.name, self.log = name, log
         environment = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
         with log.open("ab") as file:
@@ -39,7 +43,7 @@ class Program:
                 cwd=ROOT,
                 env=environment,
                 start_new_session=True,  # Ctrl-C reaches us only; we stop it in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=_in_the_child,
             )
 
     def announcement(self, seconds_max: float) -> dict[str, Any]:
@@ -90,7 +94,25 @@ class Program:
         return self._process.pid
 
 
-def _die_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the demo dies, however it dies (Linux only)."""
+_ENDING = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait while a program is started and noted down.
+
+    Without this, an interrupt between the start and the note leaves a process behind, and one that falls into
+    Python's own callbacks around fork is printed and forgotten.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _in_the_child() -> None:
+    """Before the program runs: let signals through again; ask for SIGTERM when the demo dies, however (Linux only)."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from loadtests.demo.processes import Program, StageFault
+from loadtests.demo.processes import Program, StageFault, undisturbed
 from loadtests.demo.settings import KEY_ID, PROJECT, TEAM_ID, TOPICS, Addresses, configuration
 
 START_SECONDS_MAX = 60.0
@@ -61,21 +61,21 @@ class Stage(NamedTuple):
 @contextmanager
 def stage(*, is_kept: bool, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
     """Build the stage; take it down at the end, whatever happened. The folder stays when `is_kept` or after a fault."""
-    folder = Path(tempfile.mkdtemp(prefix="klokke-demo-"))
-    (folder / "posted").mkdir()
     remove = not is_kept
-    try:
-        with ExitStack() as undo:
-            undo.enter_context(_sigterm_as_ctrl_c())
-            programs: list[Program] = []
-            undo.callback(_stop, programs, say)
-            yield _build(folder, programs, seed, say)
-    except StageFault:
-        remove = False  # the logs that the message names
-        raise
-    finally:
-        if remove:
-            shutil.rmtree(folder, ignore_errors=True)
+    with _sigterm_as_ctrl_c():
+        folder = Path(tempfile.mkdtemp(prefix="klokke-demo-"))
+        try:
+            (folder / "posted").mkdir()
+            with ExitStack() as undo:
+                programs: list[Program] = []
+                undo.callback(_stop, programs, say)
+                yield _build(folder, programs, seed, say)
+        except StageFault:
+            remove = False  # the logs that the message names
+            raise
+        finally:
+            if remove:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build(folder: Path, programs: list[Program], seed: int, say: Callable[[str], None]) -> Stage:
@@ -97,13 +97,10 @@ def _build(folder: Path, programs: list[Program], seed: int, say: Callable[[str]
     urls = {}
     for name, ledger in ledgers.items():  # one after the other: the first makes the certificates
         arguments = [name, "--ledger", str(ledger), "--tls-folder", str(folder / "tls"), "--seed", str(seed)]
-        program = Program(
-            f"the simulated {name}",
-            ["channels.simulator", *arguments, *options[name]],
-            folder / f"{name}.log",
-            announces=True,
-        )
-        programs.append(program)
+        module = ["channels.simulator", *arguments, *options[name]]
+        with undisturbed():
+            program = Program(f"the simulated {name}", module, folder / f"{name}.log", announces=True)
+            programs.append(program)
         urls[name] = str(program.announcement(SIMULATOR_SECONDS_MAX)["url"])
     api_port, gateway_port = _free_ports(2)
     addresses = Addresses(
@@ -113,8 +110,9 @@ def _build(folder: Path, programs: list[Program], seed: int, say: Callable[[str]
     config = folder / "klokke.toml"
     config.write_text(configuration(addresses, hashlib.sha256(api_key.encode()).hexdigest()), "utf-8")
     say("starting the engine")
-    engine = Program("the engine", ["engine", "run", "--config", str(config)], folder / "engine.log")
-    programs.append(engine)
+    with undisturbed():
+        engine = Program("the engine", ["engine", "run", "--config", str(config)], folder / "engine.log")
+        programs.append(engine)
     built = Stage(folder, addresses, api_key, ledgers, programs)
     _wait_until_ready(built, engine)
     return built

@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import io
 import os
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -337,3 +339,27 @@ def test_a_faulty_option_is_refused_in_a_sentence() -> None:
     assert done.returncode != 0
     assert "recipients" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_everything_and_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "loadtests.demo", "--recipients", "100"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as demo:
+        assert demo.stdout is not None
+        assert any("starting the simulated providers" in line for line in demo.stdout)
+        demo.send_signal(number)
+        said = demo.communicate(timeout=30)[1]
+    assert demo.returncode == 130, said
+    assert said.strip() == "klokke demo: stopped; nothing is left running"
+    assert list(tmp_path.iterdir()) == []
+    assert running_with(str(tmp_path)) == []
+
+
+def running_with(word: str) -> list[str]:
+    """The command lines of running processes that name a word (Linux; elsewhere none is found)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in found if word in line]
