@@ -7,9 +7,8 @@ import trio
 
 from channels.inapp.client import InappSender
 from engine.outcomes import Accepted, Unreachable
-from engine.records.event import public_id
+from engine.records.event import Audience, Term, public_id
 from engine.records.inbox import ItemState
-from engine.records.event import Audience, Term
 from engine.records.roster import roster_of
 from engine.records.words import INAPP_LANE, Language, Role
 from engine.records.work import Batch, Endpoint
