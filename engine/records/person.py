@@ -20,7 +20,7 @@ SLOT_MAX = 8
 """A person has at most this many devices on one lane; one more replaces the one registered longest ago."""
 
 
-class Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Base of everything that comes from outside: unknown fields are refused by name."""
 
 

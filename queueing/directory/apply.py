@@ -18,7 +18,7 @@ from queueing.directory.card import Card, decode
 from queueing.directory.catalogue import Catalogue, CataloguePart
 from queueing.directory.check import Known, check_catalogue, check_gone, check_person, posts_of
 from queueing.directory.commit import Committer, Entry
-from queueing.directory.index import digest_of, find_numbers, give_numbers
+from queueing.directory.index import Digests, find_numbers, give_numbers
 from queueing.directory.mutations import Depart, Upsert, devices_that_stay
 from queueing.link import Command, Link
 
@@ -31,15 +31,11 @@ _LINES_WITHOUT_REST = 250
 class Importer:
     """Applies lines of people, groups and strategies."""
 
-    def __init__(self, link: Link, committer: Committer, catalogue: Catalogue, secret: bytes) -> None:
+    def __init__(self, link: Link, committer: Committer, catalogue: Catalogue, digests: Digests) -> None:
         self._link = link
         self._committer = committer
         self._catalogue = catalogue
-        self._secret = secret
-
-    def digest(self, address: str) -> bytes:
-        """Name an address as the token index and the cards do."""
-        return digest_of(self._secret, address.encode())
+        self._digests = digests
 
     async def apply(self, lines: Numbered, now_ms: int) -> list[Refusal]:
         """Write one batch (see `batches`); answers what was refused."""
@@ -132,7 +128,7 @@ class Importer:
         texts = [device.token.encode() for device in stay]
         if line.email is not None:
             texts.append(line.email.encode())
-        addresses = {digest_of(self._secret, text): text for text in texts}
+        addresses = {self._digests.of(text): text for text in texts}
         guardians = tuple([known.numbers[id] for id in line.guardians])
         cards = known.cards
         unheard = any(guardian in cards and not cards[guardian].follows_child(number) for guardian in guardians)
@@ -169,16 +165,18 @@ async def read_cards(link: Link, numbers: Sequence[int]) -> dict[int, Card]:
 def batches(lines: Numbered) -> Iterator[Numbered]:
     """Cut lines so that no batch is long, and none has a person or a token twice."""
     first = 0
-    seen: set[str] = set()
+    ids: set[str] = set()
+    tokens: set[str] = set()
     for at, (_, line) in enumerate(lines):
-        if isinstance(line, Person):
-            marks = (line.id, *[f"/{device.token}" for device in line.devices])
-        else:
-            marks = (line.id,) if isinstance(line, Gone) else ()
-        if at - first >= BATCH_LINES or not seen.isdisjoint(marks):
+        if not isinstance(line, Person | Gone):
+            continue
+        there = [device.token for device in line.devices] if isinstance(line, Person) and line.devices else ()
+        if at - first >= BATCH_LINES or line.id in ids or not tokens.isdisjoint(there):
             yield lines[first:at]
             first = at
-            seen.clear()
-        seen.update(marks)
+            ids.clear()
+            tokens.clear()
+        ids.add(line.id)
+        tokens.update(there)
     if first < len(lines):
         yield lines[first:]

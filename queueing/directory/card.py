@@ -7,15 +7,18 @@ Addresses are not on the card but in the block's endpoint hashes; the card has t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import msgspec
 
-from engine.records.words import EMAIL_LANE, Category, Channel, Language, Role
+from engine.records.words import Category, Channel, Language, Role
 from engine.rules.membership import Place, Post, pupil_places, rosters_of
 from engine.rules.person_planes import planes_of
 
 VACANT = b""
+
+Quiet = tuple[tuple[tuple[int, ...], str, str], ...]
+"""Weekly quiet hours: days, from, until."""
 
 
 class Slot(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -35,7 +38,7 @@ class Follow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     places: tuple[Place, ...] | None
 
 
-class Card(msgspec.Struct, frozen=True, array_like=True):
+class Card(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A person. With an empty tenant the person is gone, and only generations and old revisions are kept."""
 
     id: str
@@ -47,7 +50,7 @@ class Card(msgspec.Struct, frozen=True, array_like=True):
     lanes: dict[str, tuple[Slot, ...]] = {}  # e-mail is lane `email`, slot 0
     bad_email: bool = False
     off: dict[Channel, tuple[Category, ...]] = {}
-    quiet: tuple[tuple[tuple[int, ...], str, str], ...] = ()  # days, from, until
+    quiet: Quiet = ()
 
     @property
     def gone(self) -> bool:
@@ -65,38 +68,32 @@ def decode(packed: bytes | None) -> Card | None:
     return None if packed is None else _decode(packed)
 
 
-def taken_slots(card: Card) -> Iterator[tuple[str, int, Slot]]:
+def taken_slots(card: Card) -> list[tuple[str, int, Slot]]:
     """The slots of a card that hold an address."""
-    for lane, slots in card.lanes.items():
-        for number, slot in enumerate(slots):
-            if slot.digest:
-                yield lane, number, slot
+    return [
+        (lane, number, slot) for lane, slots in card.lanes.items() for number, slot in enumerate(slots) if slot.digest
+    ]
 
 
-def tokens_of(card: Card | None) -> set[bytes]:
-    """The digests of a card's device tokens."""
-    if card is None or not card.lanes:
-        return set()
-    return {slot.digest for lane, _, slot in taken_slots(card) if lane != EMAIL_LANE}
-
-
-def planes_of_card(card: Card | None) -> set[str]:
-    if card is None or card.gone:
+def planes_of_card(card: Card, taken: Sequence[tuple[str, int, Slot]]) -> set[str]:
+    """Name the planes of a card that holds these slots."""
+    if card.gone:
         return set()
     roles = {post.role for post in card.posts}
-    if any(follow.places for follow in card.follows):
-        roles.add(Role.GUARDIAN)
+    for follow in card.follows:
+        if follow.places:
+            roles.add(Role.GUARDIAN)
     return planes_of(
         language=card.language,
         roles=roles,
         off=card.off,
-        endpoints=[(lane, number) for lane, number, _ in taken_slots(card)],
+        endpoints=[(lane, number) for lane, number, _ in taken],
         bad_email=card.bad_email,
     )
 
 
-def rosters_of_card(card: Card | None) -> set[str]:
-    if card is None or card.gone:
+def rosters_of_card(card: Card) -> set[str]:
+    if card.gone:
         return set()
     return rosters_of(card.posts, [follow.places for follow in card.follows if follow.places])
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import lru_cache
 from struct import Struct
 
 import msgspec
 
 from engine.records.roster import pack_mask, unpack_mask
+from engine.records.words import EMAIL_LANE
 from engine.rules.quiet_week import half_hours
 from queueing.directory import keys
-from queueing.directory.card import Card, encode, planes_of_card, rosters_of_card, taken_slots, tokens_of
+from queueing.directory.card import Card, Quiet, Slot, encode, planes_of_card, rosters_of_card, taken_slots
 from queueing.directory.family import Letter, letters
 from queueing.directory.spread import COMMIT
 from queueing.link import Argument, Command
 
 VERSION = Struct(">I")
 _GENERATION = Struct(">H")
-_NOBODY = frozenset[str]()
+_NONE = frozenset[str]()
+
+Taken = Sequence[tuple[str, int, Slot]]
 
 
 class Owed(msgspec.Struct, frozen=True, array_like=True):
@@ -34,7 +38,7 @@ decode_owed = msgspec.msgpack.Decoder(Owed).decode
 
 
 class Masks:
-    """Bits of one block to turn on and off, per name."""
+    """Bits of one block to turn on and off, per name. Who is turned on and off is on."""
 
     __slots__ = ("off", "on")
 
@@ -42,13 +46,13 @@ class Masks:
         self.on: defaultdict[str, int] = defaultdict(int)
         self.off: defaultdict[str, int] = defaultdict(int)
 
-    def move(self, before: Iterable[str], after: Iterable[str], bit: int) -> None:
-        """A person was in the names `before` and is in those of `after`."""
-        for name in after:
-            self.on[name] |= bit
-        for name in before:
-            if name not in after:
-                self.off[name] |= bit
+    def move(self, before: Set[str], after: Set[str], bits: int) -> None:
+        """People were in the names `before` and are in those of `after`."""
+        on, off = self.on, self.off
+        for name in after - before:
+            on[name] |= bits
+        for name in before - after:
+            off[name] |= bits
 
     def names(self) -> list[str]:
         return list(self.on.keys() | self.off.keys()) if self.off else list(self.on)
@@ -75,6 +79,7 @@ class Draft:
         self.cards: list[bytes] = []  # field and value by turns
         self.planes, self.quiet, self.rosters = Masks(), Masks(), Masks()
         self.endpoints: dict[tuple[str, int], tuple[list[bytes], list[bytes]]] = {}  # (lane, slot) -> set, delete
+        self.schedules: dict[tuple[Quiet, Quiet], int] = {}  # people who went from one week to the other
         self.letters: list[Letter] = []
         self.claims: list[tuple[bytes, int]] = []
         self.forget: list[tuple[bytes, int]] = []
@@ -86,38 +91,51 @@ class Draft:
     def note(
         self, number: int, old: Card | None, new: Card | None, addresses: Mapping[bytes, bytes], *, remind: bool
     ) -> None:
-        """One person's card changes from `old` to `new`."""
+        """One person's card changes from `old` to `new`. Hot: every line of an import comes here."""
         self.dirty = True
         if new is None:
             return
         offset = number & 255
         bit = 1 << offset
         self.cards += (keys.OFFSETS[offset], encode(new))
-        self.planes.move(planes_of_card(old) if old else _NOBODY, planes_of_card(new), bit)
-        self.rosters.move(rosters_of_card(old) if old else _NOBODY, rosters_of_card(new), bit)
-        if new.quiet or (old and old.quiet):
-            self.quiet.move(_quiet(old), _quiet(new), bit)
-        self._note_endpoints(number, old, new, addresses)
+        taken = taken_slots(new)
+        if old is None:
+            self.planes.move(_NONE, planes_of_card(new, taken), bit)
+            self.rosters.move(_NONE, rosters_of_card(new), bit)
+            self._note_endpoints(number, [], taken, addresses)
+        else:
+            taken_before = taken_slots(old)
+            self.planes.move(planes_of_card(old, taken_before), planes_of_card(new, taken), bit)
+            self.rosters.move(rosters_of_card(old), rosters_of_card(new), bit)
+            if taken != taken_before:
+                self._note_endpoints(number, taken_before, taken, addresses)
+        quiet_before = old.quiet if old else ()
+        if new.quiet != quiet_before:
+            self.schedules[quiet_before, new.quiet] = self.schedules.get((quiet_before, new.quiet), 0) | bit
         self.letters += letters(number, old, new, self.version + 1, remind=remind)
 
-    def _note_endpoints(self, number: int, old: Card | None, new: Card, addresses: Mapping[bytes, bytes]) -> None:
-        if not new.lanes:
-            return  # a card's lanes are never taken away, only their slots vacated
+    def _note_endpoints(self, number: int, before: Taken, after: Taken, addresses: Mapping[bytes, bytes]) -> None:
         field = keys.OFFSETS[number & 255]
-        before = {} if old is None else {(lane, slot): held for lane, slot, held in taken_slots(old)}
-        for lane, slot, held in taken_slots(new):
-            was = before.pop((lane, slot), None)
-            if was is None or was.digest != held.digest:
-                packed = _GENERATION.pack(held.generation) + addresses[held.digest]
-                self.endpoints.setdefault((lane, slot), ([], []))[0].extend((field, packed))
-        for place in before:
+        left = {(lane, slot): held.digest for lane, slot, held in before}
+        had = {held.digest for lane, _, held in before if lane != EMAIL_LANE} if before else set()
+        for lane, slot, held in after:
+            digest = held.digest
+            if left.pop((lane, slot), None) != digest:
+                kept, _ = self.endpoints.setdefault((lane, slot), ([], []))
+                kept += (field, _GENERATION.pack(held.generation) + addresses[digest])
+            if lane != EMAIL_LANE:
+                if digest in had:
+                    had.remove(digest)
+                else:
+                    self.claims.append((digest, number))
+        for place in left:
             self.endpoints.setdefault(place, ([], []))[1].append(field)
-        mine, had = tokens_of(new), tokens_of(old)
-        self.claims += [(digest, number) for digest in mine - had]
-        self.forget += [(digest, number) for digest in had - mine]
+        self.forget += [(digest, number) for digest in had]
 
     def name_masks(self) -> None:
         """Fix the order in which the present masks are read."""
+        for (before, after), people in self.schedules.items():
+            self.quiet.move(_half_hours_of(before), _half_hours_of(after), people)
         self.plane_names = self.planes.names()
         self.quiet_names = self.quiet.names()
         self.roster_names = self.rosters.names()
@@ -168,11 +186,7 @@ def _mask_edits(masks: list[tuple[str, bytes]]) -> list[Argument]:
     return [len(kept), *kept, len(deleted), *deleted]
 
 
-def _quiet(card: Card | None) -> set[str]:
+@lru_cache(maxsize=4096)
+def _half_hours_of(quiet: Quiet) -> frozenset[str]:
     """The quiet half-hours of a card, spelled as fields of the block's quiet hash."""
-    if card is None:
-        return set()
-    return {_SPELLED[at] for days, start, until in card.quiet for at in half_hours(days, start, until)}
-
-
-_SPELLED = tuple(str(at) for at in range(336))
+    return frozenset(str(at) for days, start, until in quiet for at in half_hours(days, start, until))

@@ -16,9 +16,6 @@ from engine.records.person import Line, Person
 LINE_BYTES_MAX = 64 * 1024
 
 _decode = msgspec.json.Decoder(Line).decode
-_FIELDS = {
-    Person: (b'"language":', b'"profiles":', b'"guardians":', b'"devices":', b'"off":', b'"quiet":'),
-}
 _PLACE = re.compile(r" - at `(\$[^`]*)`$")
 _UNKNOWN = re.compile(r"unknown field `([A-Za-z0-9_.\-]{1,40})`")
 _MISSING = re.compile(r"missing required field `([a-z_]+)`")
@@ -70,12 +67,20 @@ def _fault(text: str) -> str:
 
 
 def _may_repeat_a_key(raw: bytes, line: Line) -> bool:
-    """Cheap and never wrong about a repetition: counts the keys that the line must have if none stands twice."""
-    if not isinstance(line, Person):
+    """Cheap and never wrong about a repetition: counts the keys that the line must have if none stands twice.
+
+    No string of a person can hold a quotation mark, so what looks like a key is one. Hot: about 1.5 us a line.
+    """
+    if not isinstance(line, Person) or b'" ' in raw or b'"\t' in raw:
         return True  # few lines: look closely
-    expected = 3 + (line.email is not None) + len(line.off) + 3 * (len(line.devices) + len(line.quiet))
-    expected += sum(name in raw for name in _FIELDS[Person]) + 2 * len(line.profiles) + raw.count(b'"groups":')
-    return raw.count(b'":') != expected or raw.count(b'"groups":') > len(line.profiles) or b"\\u" in raw
+    lists = raw.count(b'"groups":')
+    expected = 3 + lists + (line.email is not None) + (b'"language":' in raw)
+    expected += 1 + 2 * len(line.profiles) if line.profiles else b'"profiles":' in raw
+    expected += 1 if line.guardians else b'"guardians":' in raw
+    expected += 1 + 3 * len(line.devices) if line.devices else b'"devices":' in raw
+    expected += 1 + len(line.off) if line.off else b'"off":' in raw
+    expected += 1 + 3 * len(line.quiet) if line.quiet else b'"quiet":' in raw
+    return raw.count(b'":') != expected or lists > len(line.profiles)
 
 
 def _repeats_a_key(raw: bytes) -> bool:

@@ -17,7 +17,7 @@ from queueing.directory import journal, reads
 from queueing.directory.apply import Importer, batches
 from queueing.directory.catalogue import Catalogue
 from queueing.directory.commit import Committer, Entry
-from queueing.directory.index import read_secret
+from queueing.directory.index import Digests, read_secret
 from queueing.directory.mutations import Mutation, Register, Retire
 from queueing.directory.spread import SCRIPTS
 from queueing.link import Link
@@ -104,9 +104,8 @@ class StoreDirectory:
         number = (await reads.read_living(self._link, [id])).get(id)
         if number is None:
             return False
-        async with self._turn() as importer:
-            digest = importer.digest(device.token)
-        return await self._mutate(number, Register(device, digest, now_ms))
+        digests = Digests(await read_secret(self._link))
+        return await self._mutate(number, Register(device, digests.of(device.token.encode()), now_ms))
 
     async def retire(self, lane: str, slot: int, number: int, generation: int, gone_since_ms: int | None) -> bool:
         return await self._mutate(number, Retire(lane, slot, generation, gone_since_ms))
@@ -126,9 +125,9 @@ class StoreDirectory:
         """This process's turn to write. A write that failed half-way is finished before the next one."""
         async with self._writing:
             if self._importer is None:
-                secret = await read_secret(self._link)
+                digests = Digests(await read_secret(self._link))
                 await self._committer.repair()
-                self._importer = Importer(self._link, self._committer, self._catalogue, secret)
+                self._importer = Importer(self._link, self._committer, self._catalogue, digests)
             try:
                 yield self._importer
             except ChangeRefused:
