@@ -158,11 +158,17 @@ class Stream:
                 if self._may_take():
                     await self._take(hands, drain)
                 else:
-                    self.is_short = False
+                    self._note(is_short=False)
                     await self._desk.watch.wait()
                 backoff.reset()
             except StoreUnavailable:
                 await drain.sleep(backoff.next_seconds())
+
+    def _note(self, *, is_short: bool) -> None:
+        """Remember whether permits are short; who gave way to us goes on at once when they no longer are."""
+        was_short, self.is_short = self.is_short, is_short
+        if was_short and not is_short:
+            self._desk.watch.wake()
 
     def _may_take(self) -> bool:
         # Not for a little room: claims of a few people would cut slices into crumbs.
@@ -175,7 +181,7 @@ class Stream:
         # The last slice of a claim may exceed what was asked for. Permits for that too, where the limiter has them,
         # so that a slice is cut only when the limiter is short.
         permits = await desk.lanes.take(desk.lane, room + SLICE_PEOPLE_MAX - 1, desk.now_ms())
-        self.is_short = permits.granted < room
+        self._note(is_short=permits.granted < room)
         if permits.granted:
             asked = min(room, permits.granted)
             claims = await desk.work.claim(
@@ -189,7 +195,7 @@ class Stream:
             claimed = sum(headcount(claim.slice.people) for claim in claims)
             self._hand_out(claims, permits.granted, hands)
             if claimed < asked:
-                self.is_short = False
+                self._note(is_short=False)
                 if len(claims) < CLAIM_SLICES_FULL:
                     desk.watch.emptied(desk.lane, self._urgencies)
             await self._give_back(permits.granted - claimed)
