@@ -305,6 +305,20 @@ async def test_starttls_and_login_come_before_the_first_letter(
     assert [line.split(" ")[0] for line in relay.commands[:4]] == ["EHLO", "STARTTLS", "EHLO", "AUTH"]
 
 
+async def test_words_slipped_in_behind_the_starttls_answer_are_not_the_relays(
+    authority: tuple[Path, ssl.SSLContext],
+) -> None:
+    ca_file, context = authority
+
+    def script(verb: str, rest: str, connection: int) -> Answer:
+        return "220 2.0.0 go on\r\n250 injected" if verb == "STARTTLS" else None
+
+    relay = Relay(script, ("PIPELINING", "STARTTLS"), tls=context)
+
+    assert await outcomes_of(relay, batch(2), tls="starttls", ca_file=ca_file) == [Accepted()] * 2
+    assert relay.connections == 1
+
+
 async def test_implicit_tls_works(authority: tuple[Path, ssl.SSLContext]) -> None:
     ca_file, context = authority
     relay = Relay(tls=context, is_implicit=True)
