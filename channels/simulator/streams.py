@@ -119,6 +119,10 @@ class Streams(Outbox):
         if step is not None and step.goaway and step is not was and not self._is_new:
             self.go_away(b'{"reason":"Shutdown"}')
 
+    def release(self, now: float) -> None:
+        super().release(now)
+        self._close_if_drained()
+
     def go_away(self, why: bytes = b"") -> None:
         """Take no new streams; those already here are answered, then the connection is done (section 6.8)."""
         if self._last_allowed is None and not self.is_done:
