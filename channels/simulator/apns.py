@@ -119,7 +119,9 @@ class Apns:
 
     def answer(self, fields: Sequence[Field], body: bytes, fate: Fate | None) -> Answer:
         headers = dict(fields)
-        delivery = headers.get(b"apns-id") or self._make_id()
+        delivery = headers.get(b"apns-id", b"")
+        if not rules.is_message_id(delivery.decode("latin-1")):
+            delivery = self._make_id()
         path = headers.get(b":path", b"").decode("latin-1")
         token = rules.device_token(path)
         status, reason, since_ms = self._decide(fields, headers, token, body, fate)

@@ -306,7 +306,7 @@ class Streams(Outbox):
         """The request is whole."""
         self.opened.pop(stream, None)
         claimed = dict(fields).get(b"content-length")
-        if claimed is not None and claimed != b"%d" % received_bytes:
+        if claimed is not None and (not claimed.isdigit() or int(claimed[:19]) != received_bytes):
             self.out.append(reset(stream, PROTOCOL_ERROR))  # malformed (section 8.1.1)
             return
         self.answer_in_full(stream, fields, body)

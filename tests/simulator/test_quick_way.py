@@ -251,6 +251,16 @@ def test_anything_is_read_as_by_hpack(coded_text: bytes) -> None:
     assert huffman.decode(coded_text) == expected
 
 
+def test_an_indexed_value_that_needs_a_closer_look_gets_it(tmp_path: Path) -> None:
+    fields = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/3/device/0a0a0a0a")]
+    odd = ([*fields, (b"apns-collapse-id", b"a\x7f")], b'{"aps":{"alert":"x"}}')
+
+    def accepting(ledger: Ledger) -> Apns:
+        return Apns(ledger, validating=False, sender=Sender(), streams=1000, streams_at_first=1, first_id=1)
+
+    compare(accepting, [odd] * 4, Encoder().encode, tmp_path)
+
+
 def test_layouts_are_dropped_when_the_table_changes() -> None:
     """The same bytes mean something else then: an index points to another entry."""
     blocks = Blocks({b"x": Shape(each=b".")}, [b"x"])
