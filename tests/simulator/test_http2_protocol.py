@@ -192,10 +192,10 @@ def test_a_body_in_the_window_of_nothing_waits_for_credit() -> None:
 
 def test_the_connection_window_is_kept_when_the_client_never_gives_credit() -> None:
     """aioapns never does: after 65,535 bytes of answers a provider that keeps to the RFC falls silent."""
-    answers = [{"share": 1.0, "status": 400, "reason": "BadTopic"}]
-    pair = Pair(script={"step": [{"at_seconds": 0, "answers": answers}]}, streams=5000)
+    answers = [{"share": 1.0, "status": 400, "reason": "R" * 200}]
+    pair = Pair(script={"step": [{"at_seconds": 0, "answers": answers}]}, streams=500)
     pair.exchange()
-    size = len(b'{"reason":"BadTopic"}')
+    size = len(b'{"reason":""}') + 200
     streams = [pair.push() for _ in range(65_535 // size + 10)]
     pair.exchange()
     bodies = sum(len(body) for _, body in pair.answers.values())
