@@ -121,6 +121,10 @@ class Streams(Outbox):
 
     def release(self, now: float) -> None:
         super().release(now)
+        if not self.waiting:  # what was kept for answers under way is over
+            self.withdrawn.clear()
+            here = self.opened.keys() | self.blocked.keys()
+            self.credits = {stream: credit for stream, credit in self.credits.items() if stream in here}
         self._close_if_drained()
 
     def go_away(self, why: bytes = b"") -> None:
