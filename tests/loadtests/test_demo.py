@@ -122,6 +122,15 @@ def test_a_right_run_agrees_in_every_check_and_every_kind_of_event_is_played(wor
     assert comparison.suppressed[world.id_of("post"), "push", "strategy"] > 10
 
 
+def test_the_events_are_about_the_largest_municipality(world: World) -> None:
+    cast = choose(world.folder / "people.ndjson")
+    assert (cast.tenant, cast.municipality) == ("0101", "København")
+    assert cast.class_id != cast.other_class_id
+    assert cast.quiet_tenant in ("0730", "0751")
+    audience = {kind: world.reports[world.id_of(kind)]["audience"] for kind in ("class_message", "calendar_invited")}
+    assert 15 < audience["class_message"] < 60 < audience["calendar_invited"]
+
+
 def test_older_versions_of_the_invitation_are_replaced(world: World) -> None:
     assert replaced(world.played) == {world.id_of("calendar_invited"), world.id_of("calendar_changed")}
 
