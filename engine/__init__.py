@@ -8,7 +8,8 @@
     rules/       the pure room: every decision, no await, no clock, no random
     records/     the nouns; outcomes: what a provider can answer; ports: the doors to other rooms
     config       klokke.toml; supervisor: the processes; drain: stopping in order
-    __main__     the only file that knows every concrete part
+    composition  joins the concrete parts of one process; the only file that knows every room
+    __main__     the command line
 
 Rules import records; shells import rules and ports; nothing here imports redis, a channel or a metric by name.
 """

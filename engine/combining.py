@@ -14,7 +14,7 @@ import trio
 
 from engine.records.errors import StoreUnavailable
 
-TOGETHER_MAX = 64  # of 1,024 people each: a pipeline of a few milliseconds, so that an urgent slice waits no longer
+TOGETHER_MAX = 64  # of 1,024 people each: a pipeline of a few milliseconds
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -36,10 +36,16 @@ class Combiner(Generic[_Item, _Answer]):
 
     Args:
         act: takes the items, returns an answer for each in order. StoreUnavailable goes to all who asked.
+        together_max: how many items go together.
     """
 
-    def __init__(self, act: Callable[[Sequence[_Item]], Awaitable[Sequence[_Answer]]]) -> None:
+    def __init__(
+        self,
+        act: Callable[[Sequence[_Item]], Awaitable[Sequence[_Answer]]],
+        together_max: int = TOGETHER_MAX,
+    ) -> None:
         self._act = act
+        self._together_max = together_max
         self._waiting: list[_Call[_Item, _Answer]] = []
         self._is_called = trio.Event()
 
@@ -47,7 +53,7 @@ class Combiner(Generic[_Item, _Answer]):
         """Serve until cancelled."""
         while True:
             await self._is_called.wait()
-            batch, self._waiting = self._waiting[:TOGETHER_MAX], self._waiting[TOGETHER_MAX:]
+            batch, self._waiting = self._waiting[: self._together_max], self._waiting[self._together_max :]
             if not self._waiting:
                 self._is_called = trio.Event()
             await self._serve(batch)

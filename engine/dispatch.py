@@ -16,7 +16,8 @@ The life of a slice in a dispatcher:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 import trio
@@ -38,7 +39,6 @@ from engine.watch import Watch
 
 FAST = (Urgency.EMERGENCY, Urgency.URGENT)
 SLOW = (Urgency.NORMAL, Urgency.BULK)
-WAIT_SECONDS_MAX = 1.0  # a slowed or parked lane is asked again, since it may be resumed
 FAST_WAIT_SECONDS_MAX = 0.05  # the limiter's own advice is for large grants; an urgent message needs forty permits now
 CLAIM_SLICES_FULL = 256  # a claim of so many slices says nothing about whether there are more
 
@@ -50,6 +50,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     answer_seconds: float = 15.0  # FCM: at least 10; an answer later than this is an unknown outcome
     urgent_people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane
     look_seconds: float = 0.5  # the bell says when there is work; it may be missed
+    lane_seconds: float = 1.0  # a slowed or parked lane is asked again so often, since it may be resumed
     people_max: int = 16 * SLICE_PEOPLE_MAX  # in flight on each lane: 160 ms of a lane at 100,000 a second
 
 
@@ -80,32 +81,29 @@ class Dispatcher:
         settings = settings or DispatchSettings()
         self._watch = Watch(work, settings.look_seconds)
         self._keeper = LeaseKeeper(work, observer, now_ms, settings.lease_seconds)
-        self._rechecker = Rechecker(directory, now_ms)
-        self._addresses = Addresses(directory)
-        self._settler = Settler(work, lanes, directory, self._keeper, observer, now_ms, draw, health)
-        self._sending = Sending(
-            work,
-            senders,
-            self._rechecker,
-            self._addresses,
-            self._settler,
-            self._keeper,
-            now_ms,
-            settings.answer_seconds,
-        )
+        self._services: list[Callable[[], Awaitable[None]]] = [self._keeper.run, self._watch.run]
+        healths: defaultdict[str, LaneHealth] = defaultdict(health)
+
+        def sending() -> Sending:
+            """A way of its own for each half of the urgencies: an urgent round trip is never queued behind bulk."""
+            rechecker, addresses = Rechecker(directory, now_ms), Addresses(directory)
+            settler = Settler(work, lanes, directory, self._keeper, observer, now_ms, draw, healths)
+            way = Sending(work, senders, rechecker, addresses, settler, self._keeper, now_ms, settings.answer_seconds)
+            self._services += [*rechecker.services, addresses.run, settler.run, way.run]
+            return way
+
+        fast, slow = sending(), sending()
         self._streams: list[Stream] = []
         for lane in senders:
-            desk = Desk(lane, work, lanes, self._watch, self._sending, observer, worker_name, now_ms, settings)
-            urgent = Stream(desk, FAST, settings.urgent_people_max)
-            self._streams += [urgent, Stream(desk, SLOW, settings.people_max, gives_way_to=urgent)]
+            desk = Desk(lane, work, lanes, self._watch, observer, worker_name, now_ms, settings)
+            urgent = Stream(desk, fast, FAST, settings.urgent_people_max)
+            self._streams += [urgent, Stream(desk, slow, SLOW, settings.people_max, gives_way_to=urgent)]
 
     async def run(self, drain: Drain, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve all lanes; returns when the drain is done."""
         async with trio.open_nursery() as services:
-            for service in (*self._rechecker.services, self._addresses.run, self._sending.run, self._settler.run):
+            for service in self._services:
                 services.start_soon(service)
-            services.start_soon(self._keeper.run)
-            services.start_soon(self._watch.run)
             for sender in {id(sender): sender for sender in self._senders.values()}.values():
                 await services.start(sender.run)
             task_status.started()
@@ -127,7 +125,6 @@ class Desk(msgspec.Struct, frozen=True):
     work: Work
     lanes: Lanes
     watch: Watch
-    sending: Sending
     observer: Observer
     worker_name: str
     now_ms: Callable[[], int]
@@ -138,11 +135,18 @@ class Stream:
     """Takes slices of some urgencies off one lane, as many people at a time as it has room for."""
 
     def __init__(
-        self, desk: Desk, urgencies: Sequence[Urgency], people_max: int, gives_way_to: Stream | None = None
+        self,
+        desk: Desk,
+        sending: Sending,
+        urgencies: Sequence[Urgency],
+        people_max: int,
+        gives_way_to: Stream | None = None,
     ) -> None:
         self._desk = desk
+        self._sending = sending
         self._urgencies = urgencies
         self._room = people_max
+        self._room_min = min(people_max, SLICE_PEOPLE_MAX)
         self._gives_way_to = gives_way_to
         self.is_short = False  # work waits, and the limiter gives us too few permits
 
@@ -161,38 +165,42 @@ class Stream:
                 await drain.sleep(backoff.next_seconds())
 
     def _may_take(self) -> bool:
-        if self._room <= 0 or (self._gives_way_to is not None and self._gives_way_to.is_short):
+        # Not for a little room: claims of a few people would cut slices into crumbs.
+        if self._room < self._room_min or (self._gives_way_to is not None and self._gives_way_to.is_short):
             return False
         return self._desk.watch.sees(self._desk.lane, self._urgencies)
 
     async def _take(self, hands: trio.Nursery, drain: Drain) -> None:
-        desk, want = self._desk, self._room
-        permits = await desk.lanes.take(desk.lane, want, desk.now_ms())
-        self.is_short = permits.granted < want
+        desk, room = self._desk, self._room
+        # The last slice of a claim may exceed what was asked for. Permits for that too, where the limiter has them,
+        # so that a slice is cut only when the limiter is short.
+        permits = await desk.lanes.take(desk.lane, room + SLICE_PEOPLE_MAX - 1, desk.now_ms())
+        self.is_short = permits.granted < room
         if permits.granted:
+            asked = min(room, permits.granted)
             claims = await desk.work.claim(
                 desk.lane,
                 self._urgencies,
-                permits.granted,
+                asked,
                 desk.worker_name,
                 desk.now_ms(),
                 round(1000 * desk.settings.lease_seconds),
             )
             claimed = sum(headcount(claim.slice.people) for claim in claims)
             self._hand_out(claims, permits.granted, hands)
-            if claimed < permits.granted:
+            if claimed < asked:
                 self.is_short = False
                 if len(claims) < CLAIM_SLICES_FULL:
                     desk.watch.emptied(desk.lane, self._urgencies)
-                await self._give_back(permits.granted - claimed)
+            await self._give_back(permits.granted - claimed)
         if self.is_short:
             is_fast = self._gives_way_to is None and not permits.parked
-            seconds = min(permits.wait_ms / 1000, FAST_WAIT_SECONDS_MAX if is_fast else WAIT_SECONDS_MAX)
+            seconds = min(permits.wait_ms / 1000, FAST_WAIT_SECONDS_MAX if is_fast else desk.settings.lane_seconds)
             desk.observer.waited_for_permits(desk.lane, seconds)
             await drain.sleep(seconds)
 
     def _hand_out(self, claims: Sequence[Claim], permits: int, hands: trio.Nursery) -> None:
-        """Start a task for each claim; only the last can be larger than what is left of the permits."""
+        """Start a task for each claim; who is beyond the permits goes back to the queue."""
         for claim in claims:
             share = min(permits, headcount(claim.slice.people))
             permits -= share
@@ -202,10 +210,12 @@ class Stream:
     async def _carry(self, claim: Claim, permits: int) -> None:
         used = 0
         try:
-            used = await self._desk.sending.carry(claim, permits)
+            used = await self._sending.carry(claim, permits)
         finally:
+            was_full = self._room < self._room_min
             self._room += permits
-            self._desk.watch.wake()
+            if was_full:
+                self._desk.watch.wake()
         await self._give_back(permits - used)
 
     async def _give_back(self, permits: int) -> None:

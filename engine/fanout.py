@@ -4,8 +4,9 @@ For each event:
 
 1. Its entity says whether it is a version that matters: a stale one ends as superseded, older ones are stopped.
 2. The directory's stamp is read, *then* the audience is resolved: what changes in between counts as changed since.
-3. A large audience is frozen before its first part is written. After a crash the frozen one is planned, not a new
-   one, so that nobody falls between parts that were written before and after.
+3. A large audience, or one that may have been large before a crash, is frozen before its first part is written.
+   After a crash the frozen one is planned, not a new one, so that nobody falls between parts that were written
+   before and after.
 4. Each part is judged in chunks of blocks and written by one atomic script. Writing it twice writes it once.
 5. The event leaves the fan-out's queue.
 
@@ -72,6 +73,7 @@ class FanOut:
         self._observer = observer
         self._now_ms = now_ms
         self._settings = settings or FanOutSettings()
+        self._begun: set[int] = set()  # events of ours that may be frozen
         self._slots = trio.Semaphore(self._settings.events_max)
         self._cut_slots = trio.Semaphore(self._settings.cut_events_max)
 
@@ -100,8 +102,9 @@ class FanOut:
 
     async def _carry(self, event: Event) -> None:
         try:
-            await patiently(lambda: self.plan(event))  # every step may be repeated, and another may take over meanwhile
+            await patiently(lambda: self.plan(event))  # every step may be repeated, also by another fan-out
         finally:
+            self._begun.discard(event.number)
             self._slots.release()
 
     async def plan(self, event: Event) -> None:
@@ -112,12 +115,18 @@ class FanOut:
             return
         stamp = await self._directory.stamp()
         audience = await resolving.resolve(self._directory, event.audience)
-        if headcount(audience) < FREEZE_PEOPLE_MIN:
+        if headcount(audience) < FREEZE_PEOPLE_MIN and not self._may_be_begun(event):
             await self._plan_parts(event, audience, stamp)
         else:
+            self._begun.add(event.number)
             async with self._cut_slots:
                 await self._plan_frozen(event, audience, stamp)
         await self._work.finish_planning(event, self._now_ms())
+
+    def _may_be_begun(self, event: Event) -> bool:
+        """Whether a fan-out may have frozen this event before: nobody's lease can have lapsed on a younger one."""
+        age_ms = self._now_ms() - event.admitted_ms
+        return event.number in self._begun or age_ms >= 1000 * self._settings.lease_seconds
 
     async def _is_stale(self, event: Event) -> bool:
         if event.entity is None:

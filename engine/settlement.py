@@ -24,11 +24,15 @@ from engine.rules.planes import Route
 from engine.rules.retry import Park
 from engine.rules.settling import Child, settlement
 
-RETIRE_TOGETHER_MAX = 4
+RETIRE_TOGETHER_MAX = 64  # the directory writes what waits for it in one go
 
 
 class Settler:
-    """Settles claims; `run` must run."""
+    """Settles claims; `run` must run.
+
+    Args:
+        health: what the last answers say about each lane, shared by all settlers of a process.
+    """
 
     def __init__(
         self,
@@ -39,7 +43,7 @@ class Settler:
         observer: Observer,
         now_ms: Callable[[], int],
         draw: Callable[[], float],
-        health: Callable[[], LaneHealth] = LaneHealth,
+        health: defaultdict[str, LaneHealth],
     ) -> None:
         self._lanes = lanes
         self._directory = directory
@@ -47,7 +51,7 @@ class Settler:
         self._observer = observer
         self._now_ms = now_ms
         self._draw = draw
-        self._health: dict[str, LaneHealth] = defaultdict(health)
+        self._health = health
         self._write = Combiner(work.settle)
         self.run = self._write.run
 

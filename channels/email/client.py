@@ -88,7 +88,7 @@ class EmailSender:
             slots.release()
 
     async def _carry(self, pile: LetterPile) -> None:
-        session = self._idle.pop() if self._idle else await open_session(self._settings, self._context, pile.deadline)
+        session = await self._session(pile)
         is_sound = False
         try:
             is_sound = await session.carry(pile)
@@ -96,6 +96,14 @@ class EmailSender:
             if not is_sound:
                 await session.drop()
         self._idle += [session] if is_sound else []
+
+    async def _session(self, pile: LetterPile) -> Session:
+        # A letter on its second try met a session that the relay had ended; the other idle ones are likely as dead.
+        if self._idle and pile.has_second_tries:
+            await self._idle.pop().drop()
+        elif self._idle:
+            return self._idle.pop()
+        return await open_session(self._settings, self._context, pile.deadline)
 
     def _text(self, batch: Batch) -> Text:
         key = (batch.event.number, batch.language)
@@ -122,6 +130,10 @@ class LetterPile:
     @property
     def has_letters(self) -> bool:
         return (bool(self._again) or self._next < len(self._outcomes)) and trio.current_time() < self.deadline
+
+    @property
+    def has_second_tries(self) -> bool:
+        return bool(self._again)
 
     @property
     def outcomes(self) -> list[Outcome]:

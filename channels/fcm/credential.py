@@ -10,6 +10,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
@@ -44,8 +45,9 @@ class AccessToken:
         ca_file: str | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
-        if not token_uri.startswith("https://"):
-            raise ValueError("token_uri: must begin with https://")
+        parts = urlsplit(token_uri)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValueError("token_uri: must be an https:// address")
         self.fault = ""
         self._key = _load(private_key_pem)
         self._client_email = client_email

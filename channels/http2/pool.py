@@ -148,7 +148,7 @@ class Pool:
         elif self._leaving:
             wanted = 1
         elif all(c.session.is_warm and self._is_full(c) for c in usable):
-            # Every stream was taken while work waited: double, until the origin or our core is the limit.
+            # Streams or windows were used up while work waited: double, until the origin or our core is the limit.
             wanted = min(len(usable), self._settings.connections_max - len(usable))
         else:
             wanted = 0
@@ -175,7 +175,6 @@ class Pool:
             return
         finally:
             self._opening -= 1
-        self._failures = 0
         self._live.append(connection)
         for old in self._leaving:
             self._retire(old)
@@ -203,6 +202,8 @@ class Pool:
 
     def _on_event(self, connection: Connection) -> None:
         session = connection.session
+        if session.has_answered:
+            self._failures = 0
         if session.odd_answers:
             if any(self._settings.retires(answer) for answer in session.odd_answers):
                 self._retire(connection)

@@ -56,6 +56,10 @@ class Sending:
             count += 1
         return count
 
+    def must_wait(self, body: bytes) -> bool:
+        """Would this body go out whole if only the connection's window were open?"""
+        return self._window < len(body) <= self._stream_window
+
     @property
     def is_stalled(self) -> bool:
         """Is the connection's window used up? Then even a part of a body must wait."""

@@ -43,7 +43,7 @@ class Session:
         self.is_draining = False
         self.has_refused = False  # requests went back to the queue since the caller last looked
         self.has_answered = False
-        self.was_full = False  # work was left over for want of a stream since the caller last looked
+        self.was_full = False  # work was left over for want of a stream or window since the caller last looked
         self.odd_answers: list[Answer] = []  # answers other than 200, for the pool to judge
         self._limits = limits
         self._reader = AnswerReader(is_stateless=limits.is_stateless)
@@ -104,8 +104,6 @@ class Session:
         """Start what waits, as far as streams and windows allow; returns how many requests were started."""
         started = 0
         while queue and started < FILL_MAX and (room := min(self.room(), FILL_MAX - started)) > 0:
-            if self.sending.is_stalled:
-                break
             taken = queue.take(room)
             if taken is None:
                 break
@@ -114,7 +112,9 @@ class Session:
             started += count
             if start + count < stop:
                 queue.put_back(job, start + count, stop)
-        if queue and self.room() <= 0:
+            if not count:
+                break
+        if queue and started < FILL_MAX:
             self.was_full = True
         if self.sending.next_stream > LAST_USABLE_STREAM:
             self.is_draining = True
@@ -124,6 +124,10 @@ class Session:
         count = self.sending.fitting(job.requests, start, stop)
         if count:
             first = self.sending.write(job.requests, start, count)
+        elif self.sending.must_wait(job.requests.body_of(start)) and self.streams.owner:
+            return 0  # with others in flight the window will open; a body in pieces is the slow way
+        elif self.sending.is_stalled:
+            return 0
         else:
             first, count = self.sending.write_part(job.requests, start), 1
         self.streams.start(job, start, count, first)
@@ -155,11 +159,11 @@ class Session:
         With a table in use, only header blocks of the one byte 0x88 may be skipped.
         """
         size = len(data)
-        last = size - frames.HEAD_BYTES  # there must be a byte behind the head
+        last = size - frames.HEAD_BYTES
         unpack = HEAD.unpack_from
         owner, opened, end_run = self.streams.owner, self.streams.opened, self.streams.end_run
         longest_ok = _LONGEST_HEAD if self._limits.is_stateless else 0x1FF
-        while at < last:
+        while at <= last:
             head, flags, stream = unpack(data, at)
             body = at + 9
             stop = body + (head >> 8)
@@ -183,7 +187,7 @@ class Session:
             elif head & 0xFF == 0 and flags == 1 and opened.get(stream) is OK:  # DATA, END_STREAM
                 del opened[stream]
                 run = owner.pop(stream)
-                run.results[run.offset + (stream >> 1)] = Answer(200, (), data[body:stop])
+                run.results[run.offset + (stream >> 1)] = Answer(200, (), data[body:stop]) if stop > body else OK
                 self._consumed += stop - body
                 run.left -= 1
                 if not run.left:

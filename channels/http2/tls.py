@@ -1,7 +1,7 @@
 """TLS over a trio socket, pumped by hand.
 
-`trio.SSLStream` hands back one TLS record a read, and servers write small records: measured 8 times slower
-(reference figures in docs/decisions). Here one socket read feeds the memory BIO and every record in it comes out.
+`trio.SSLStream` hands back one TLS record a read, and servers write small records: 7,000 pushes a
+second were measured that way, 59,000 this way. Here one socket read feeds the memory BIO and every record comes out.
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class Layout:
     `voucher` is whatever the service thinks of requests of this kind; None sends them the slow way.
     """
 
-    __slots__ = ("_coded", "_parts", "_slots", "_varying", "fullmatch", "order", "voucher")
+    __slots__ = ("_coded", "_order", "_parts", "_slots", "_varying", "fullmatch", "voucher")
 
     def __init__(
         self,
@@ -113,24 +113,25 @@ class Layout:
             order.append(groups.get(name, compiled.groups))
             constant = shapes[name].varying(of_name[0].value) if of_name and name not in groups else None
             slots.append(_Slot(constant, shapes[name], bool(of_name) and name in groups and of_name[0].is_huffman))
-        self.order = tuple(order)
+        # the empty last group once more: `group` of a single number would give no tuple
+        self._order = (*order, compiled.groups)
         self._slots = slots
         self._coded = any(slot.is_huffman or slot.constant is not None for slot in slots)
 
     def values(self, match: re.Match[bytes]) -> tuple[bytes, ...] | None:
-        """The wanted values without their shapes' leads; None when one does not fit its shape after all."""
-        found = match.group(*self.order)
+        """The wanted values without their leads, and one more; None when one does not fit its shape after all."""
+        found = match.group(*self._order)
         if not self._coded:
             return found
         values: list[bytes] = []
-        for slot, raw in zip(self._slots, found, strict=True):
+        for slot, raw in zip(self._slots, found, strict=False):
             value = slot.constant
             if value is None:
                 value = slot.shape.varying(huffman.decode(raw) or b"") if slot.is_huffman else raw
             if value is None:
                 return None
             values.append(value)
-        return tuple(values)
+        return (*values, b"")
 
     def fields(self, match: re.Match[bytes]) -> list[Field]:
         """Put the whole header list together again from the constants and one block's varying values."""

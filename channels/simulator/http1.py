@@ -73,9 +73,8 @@ class Http1Connection:
                 self._fields = [(b":method", event.method), (b":path", event.target), *event.headers]
                 self._body.clear()
             elif isinstance(event, h11.Data):
-                self._body += event.data
-                if len(self._body) > BODY_BYTES_MAX:
-                    self._refuse(413)
+                if len(self._body) <= BODY_BYTES_MAX:
+                    self._body += event.data
             elif isinstance(event, h11.EndOfMessage):
                 self._answer()
             elif isinstance(event, h11.ConnectionClosed):

@@ -96,7 +96,7 @@ class Http2Connection(Streams):
                     values = layout.values(block) if self._may_be_quick else None
                     ready = quick(layout.voucher, values, body) if values is not None else None
                     if ready is None:
-                        self.finish(stream, layout.fields(block), body)
+                        self.finish(stream, layout.fields(block), body, length)
                     elif self.has_latency or self.owes_table_update:
                         self.write(stream, ready)
                     else:

@@ -83,6 +83,7 @@ def run_fcm(options: Options, public_key: Path | None, project: str, token_secon
     def build(ledger: Ledger, faults: Faults, folder: Path, address: str) -> Provider:
         port = address.rpartition(":")[2]
         ours = {f"https://{host}:{port}/token" for host in ("127.0.0.1", "localhost", "[::1]")}
+        ours.add("https://oauth2.googleapis.com/token")  # google-auth names it whatever the account's token_uri is
         oauth = OAuth(key, token_seconds, ours.__contains__)
         service = Fcm(ledger, oauth, validating=options.mode == "validating", project=project, streams=streams)
         context = certificates.server_context(certificates.files(folder), ["h2", "http/1.1"])

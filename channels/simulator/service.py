@@ -40,7 +40,10 @@ class Service(Protocol):
         ...
 
     def quick(self, voucher: object, values: Sequence[bytes], body: bytes) -> Ready | None:
-        """Answer a vouched request, and write it to the ledger; None (and nothing written): go the full way."""
+        """Answer a vouched request, and write it to the ledger; None (and nothing written): go the full way.
+
+        `values` are the varying parts of the `wanted` headers (empty where one is missing), and one more that is empty.
+        """
         ...
 
     def answer(self, fields: Sequence[Field], body: bytes, fate: Fate | None) -> Answer:

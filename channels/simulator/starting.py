@@ -30,6 +30,10 @@ class NotStarted(Exception):
     """The simulator did not come up; the text holds what it said."""
 
 
+class Crashed(Exception):
+    """The simulator ended by an error of its own; the text holds its log's end."""
+
+
 class Running(NamedTuple):
     """A simulator that answers. `ledger` is complete once the process has ended, else up to 200 ms behind."""
 
@@ -86,15 +90,20 @@ def start(provider: Literal["apns", "fcm", "smtp"], folder: Path, **options: Val
 
     Raises:
         NotStarted: a wrong option, or a port that is taken.
+        Crashed: it ended by itself meanwhile.
     """
     running = launch(provider, folder, **options)
     try:
         yield running
     finally:
-        if running.process.poll() is None:
+        died = running.process.poll()
+        if died is None:
             running.stop()
         if running.process.stdout is not None:
             running.process.stdout.close()
+    if died is not None and died > 0:
+        log = folder / f"{provider}.log"
+        raise Crashed(f"the {provider} simulator ended by itself with status {died}: {log.read_text().strip()[-2000:]}")
 
 
 def launch(provider: Literal["apns", "fcm", "smtp"], folder: Path, **options: Value) -> Running:

@@ -14,6 +14,7 @@ from channels.simulator.blocks import Blocks, Field, Layout
 from channels.simulator.faults import Faults, is_reset
 from channels.simulator.frames import (
     ACK,
+    CANCEL,
     CODES,
     CONTINUATION,
     DATA,
@@ -56,7 +57,9 @@ from channels.simulator.script import Step
 from channels.simulator.service import Service
 
 BODY_BYTES_MAX = 65_536
-"""A body beyond this is answered at once, unread; every provider refuses it long before."""
+"""What is kept of a body: every provider refuses it long before. The rest is read and dropped, so that any client
+gets to its answer."""
+DISCARDED_BYTES_MAX = 64 << 20
 _CREDIT_BYTES = 16 << 20
 """Receive window of a connection: large, so that the simulator is never what a sender waits for."""
 _HEADER_BYTES_MAX = 65_536
@@ -66,11 +69,12 @@ _CLOSED_KEPT_MAX = 10_000
 class _Stream:
     """A request that is not read in one HEADERS and one DATA frame, or whose layout is unknown."""
 
-    __slots__ = ("body", "fields", "unread")
+    __slots__ = ("body", "fields", "received", "unread")
 
     def __init__(self, fields: list[Field]) -> None:
         self.fields = fields
         self.body = bytearray()
+        self.received = 0  # the whole body's length so far
         self.unread = 0  # bytes that the client has no new credit for on this stream
 
 
@@ -170,18 +174,18 @@ class Streams(Outbox):
         if isinstance(opened, tuple):
             layout, match = opened
             opened = self.opened[stream] = _Stream(layout.fields(match))
-        opened.body += unpadded(payload, flags)
+        content = unpadded(payload, flags)
+        opened.received += len(content)
+        if len(opened.body) <= BODY_BYTES_MAX:
+            opened.body += content
         opened.unread += len(payload)
         if opened.unread > WINDOW_BYTES:
             raise Http2Fault(FLOW_CONTROL_ERROR, "a stream sent beyond its window")
         if flags & END_STREAM:
-            self.finish(stream, opened.fields, bytes(opened.body))
-        elif len(opened.body) > BODY_BYTES_MAX:
-            del self.opened[stream]
-            self._cut_short(stream)
-            self.answer_in_full(stream, opened.fields, bytes(opened.body))
-            if stream not in self.blocked:
-                self.out.append(reset(stream, NO_ERROR))
+            self.finish(stream, opened.fields, bytes(opened.body), opened.received)
+        elif opened.received > DISCARDED_BYTES_MAX:
+            self.out.append(reset(stream, CANCEL))
+            self._forget(stream)
         elif opened.unread > WINDOW_BYTES // 2:
             self.out.append(window_update(stream, opened.unread))
             opened.unread = 0
@@ -217,7 +221,7 @@ class Streams(Outbox):
                 raise Http2Fault(PROTOCOL_ERROR, "trailers must end the stream")
             if isinstance(opened, tuple):
                 opened = _Stream(opened[0].fields(opened[1]))
-            self.finish(stream, opened.fields, bytes(opened.body))
+            self.finish(stream, opened.fields, bytes(opened.body), opened.received)
         elif self._last_allowed is not None and stream > self._last_allowed:
             return  # after our GOAWAY: not processed, the client knows
         elif stream <= self.newest:
@@ -236,7 +240,7 @@ class Streams(Outbox):
             self.out.append(reset(stream, PROTOCOL_ERROR))
             self._cut_short(stream)
         elif flags & END_STREAM:
-            self.finish(stream, fields, b"")
+            self.finish(stream, fields, b"", 0)
         else:
             self.opened[stream] = _Stream(fields)
 
@@ -294,11 +298,11 @@ class Streams(Outbox):
 
     # --- answers ----------------------------------------------------------------------------------------------
 
-    def finish(self, stream: int, fields: Sequence[Field], body: bytes) -> None:
+    def finish(self, stream: int, fields: Sequence[Field], body: bytes, received_bytes: int) -> None:
         """The request is whole."""
         self.opened.pop(stream, None)
         claimed = dict(fields).get(b"content-length")
-        if claimed is not None and claimed != b"%d" % len(body):
+        if claimed is not None and claimed != b"%d" % received_bytes:
             self.out.append(reset(stream, PROTOCOL_ERROR))  # malformed (section 8.1.1)
             return
         self.answer_in_full(stream, fields, body)

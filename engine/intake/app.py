@@ -24,7 +24,7 @@ from engine.intake.exchange import Answer, Call, ClientGone, Receive, Scope, Sen
 from engine.intake.health import HealthCalls
 from engine.intake.imports import ImportCalls, NextLine, TakeChunk
 from engine.intake.keys import Keys, Service
-from engine.intake.people import MintTicket, PeopleCalls
+from engine.intake.people import MintTicket, PeopleCalls, RegisterDevice
 from engine.intake.problems import Problem, retry_after
 from engine.intake.routes import Operation, operations
 from engine.ports import Directory, Observer, Silent, Work
@@ -66,6 +66,7 @@ def make_app(
     work: Work,
     directory: Directory,
     services: Sequence[Service],
+    register_device: RegisterDevice,
     mint_ticket: MintTicket,
     withdraw: Withdraw,
     take_chunk: TakeChunk,
@@ -79,6 +80,7 @@ def make_app(
 
     Args:
         services: the API keys; see `keys.Service`.
+        register_device: the directory's way to take a device's token.
         mint_ticket: signs an inbox ticket.
         withdraw: takes an event out of every inbox.
         take_chunk, next_line: the directory's import.
@@ -89,7 +91,7 @@ def make_app(
     table = operations(
         EventCalls(desk, services, observer or Silent(), now_ms, random or SystemRandom(), find_admitted),
         AskingCalls(work, directory, withdraw, now_ms),
-        PeopleCalls(directory, mint_ticket, now_ms),
+        PeopleCalls(directory, register_device, mint_ticket, now_ms),
         ImportCalls(take_chunk, next_line, now_ms),
         health,
     )

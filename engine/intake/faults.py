@@ -109,8 +109,7 @@ def _length(length: int, shape: Any, pointer: str, unit: str, found: list[Fault]
 
 
 def _number(value: Any, shape: Any, pointer: str, found: list[Fault]) -> None:
-    is_whole = type(value) is int or (type(value) is float and value.is_integer())
-    if not is_whole:
+    if type(value) is not int:
         found.append(_wrong_type(pointer, "a whole number", value))
         return
     if shape.ge is not None and value < shape.ge:

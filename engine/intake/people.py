@@ -7,7 +7,7 @@ groups that it sees: else it could listen in on another municipality's classes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -30,9 +30,12 @@ from engine.intake.wire import (
     TicketIn,
 )
 from engine.ports import Directory
+from engine.records.errors import ChangeRefused
 from engine.records.person import Device, Gone, Group, Institution, Line, Person, Profile, Strategy
 from engine.records.words import Category
 
+RegisterDevice = Callable[[str, Device, int], Awaitable[bool]]
+"""(person, device, now in ms) -> whether there is such a person. A token has one owner: it leaves whoever had it."""
 MintTicket = Callable[[int, str, int], str]
 """(recipient number, tenant, expiry in UTC milliseconds) -> the ticket."""
 
@@ -42,8 +45,15 @@ _DONE = Answer(204)
 
 
 class PeopleCalls:
-    def __init__(self, directory: Directory, mint_ticket: MintTicket, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        register_device: RegisterDevice,
+        mint_ticket: MintTicket,
+        now_ms: Callable[[], int],
+    ) -> None:
         self._directory = directory
+        self._register_device = register_device
         self._mint_ticket = mint_ticket
         self._now_ms = now_ms
 
@@ -112,12 +122,10 @@ class PeopleCalls:
     async def add_device(self, call: Call) -> Answer:
         """Register a device. A token has one owner: it leaves whoever had it before."""
         device: Device = await call.json(Device)
-
-        def registered(person: Person) -> Person:
-            others = tuple(known for known in person.devices if known.token != device.token)
-            return replace(person, devices=(*others, device))
-
-        return await self._change(call, registered)
+        person = await self._person(call, path_id(call))
+        if not await self._register_device(person.id, device, self._now_ms()):
+            raise _nobody()
+        return _DONE
 
     async def remove_device(self, call: Call) -> Answer:
         """Sign a device out; one that is not there is gone already."""
@@ -183,12 +191,16 @@ class PeopleCalls:
         return person
 
     async def _change(self, call: Call, edit: Callable[[Person], Person]) -> Answer:
-        def checked(person: Person) -> Person:
-            if not call.caller.may_see(person.tenant):
-                raise _nobody()
-            return edit(person)
+        """Change a person whom the key sees; asked inside the change, since a person may move meanwhile."""
 
-        if await self._directory.change(path_id(call), checked, self._now_ms()) is None:
+        def checked(person: Person) -> Person:
+            return edit(person) if call.caller.may_see(person.tenant) else person
+
+        try:
+            person = await self._directory.change(path_id(call), checked, self._now_ms())
+        except ChangeRefused as error:
+            raise invalid([Fault("", "refused", str(error))]) from None
+        if person is None or not call.caller.may_see(person.tenant):
             raise _nobody()
         return _DONE
 

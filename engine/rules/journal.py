@@ -73,7 +73,3 @@ class Journal:
         return any(block in changed and changed[block] > planned for block in blocks) or any(
             name in moved and moved[name] > planned for name in rosters
         )
-
-    def is_newer(self, stamp: str) -> bool:
-        """Say whether anything at all changed after a stamp."""
-        return stamp_of(stamp) < stamp_of(self.newest)

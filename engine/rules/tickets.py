@@ -38,8 +38,8 @@ def mint(secret: bytes, number: int, tenant: str, expires_ms: int) -> str:
     Raises:
         ValueError: the secret is too short, or the tenant longer than four ASCII characters.
     """
-    code = tenant.encode("ascii")
-    if len(code) > 4:
+    code = tenant.encode()
+    if not tenant.isascii() or len(code) > 4:
         raise ValueError("tenant: give a municipality code of four digits, or dk")
     return _sealed(secret, _INBOX, _INBOX_FORM.pack(number, expires_ms, code))
 

@@ -14,15 +14,16 @@ while taken < people and #claims < slices_max do
   if not ref then break end
   local slices = KEYS[6] .. event
   local slice = redis.call('HGET', slices, id)
-  if slice then
+  local body = false
+  if bodies[event] == nil then
+    body = redis.call('GET', KEYS[8] .. event)
+    bodies[event] = body and true
+  end
+  -- a reference without slice or event is an orphan (somebody deleted keys): nobody can send it, it must not stop others
+  if slice and bodies[event] then
     local epoch = redis.call('HINCRBY', slices, id .. 'e', 1)
     redis.call('HSET', slices, id .. 'w', ARGV[5])
     redis.call('ZADD', KEYS[5], ARGV[4], ref)
-    local body = false
-    if not bodies[event] then
-      bodies[event] = true
-      body = redis.call('GET', KEYS[8] .. event)
-    end
     claims[#claims + 1] = {slice, epoch, redis.call('HGET', KEYS[7] .. event, 'stop'), body}
     taken = taken + cost
   end

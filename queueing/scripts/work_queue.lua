@@ -53,10 +53,13 @@ local function next_ref(where, quantum)
   local ring, credits = KEYS[2] .. where, KEYS[3] .. where
   while true do
     local tenant = redis.call('LINDEX', ring, 0)
-    if not tenant then return nil end
+    if not tenant then
+      redis.call('HDEL', KEYS[1], 's|' .. where, 'p|' .. where)
+      return nil
+    end
     local queue = KEYS[4] .. where .. '|' .. tenant
     local ref = redis.call('ZRANGE', queue, 0, 0)[1]
-    if not ref then
+    if not ref then -- somebody deleted the queue: heal, or every claim would come here again
       leave_ring(where, tenant)
     else
       local _, _, cost, event, id = read_ref(ref)

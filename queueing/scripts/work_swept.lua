@@ -1,9 +1,7 @@
--- Takes an event off the list of those to sweep, when nothing of it is left here and all its parts are flagged.
+-- Takes an event off the list of those to sweep, when no slice of it is left here. The sweep flags all parts before.
 --
--- KEYS[1] part   KEYS[2] slices   KEYS[3] stopped
+-- KEYS[1] slices   KEYS[2] stopped
 -- ARGV[1] event (16 hex digits)
 
-if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-local facts = redis.call('HMGET', KEYS[1], 'parts', 'flagged')
-if facts[1] and not facts[2] then return 0 end
-return redis.call('SREM', KEYS[3], ARGV[1])
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+return redis.call('SREM', KEYS[2], ARGV[1])

@@ -7,8 +7,10 @@ claims       what waits; slices under lease; marks before sending
 settling     ends, counters and children, once per (slice, epoch)
 stopping     cancelled, superseded, expired
 sweeping     settles what waits of stopped events
-upkeep       delays end, leases lapse, events expire
+expiring     events whose time is over; forgetting what has ended
+upkeep       delays end, leases lapse
 asking       reports and stories; stories is the pure fold behind them
+depths       how much waits, and since when
 bell         waiting without asking again and again
 live         live slices as they are stored
 counters     names of the counters, and their sums

@@ -30,8 +30,9 @@ _TURN_PEOPLE = SLICE_PEOPLE_MAX
 
 
 class Claims:
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, events_kept_max: int = EVENTS_KEPT_MAX) -> None:
         self._link = link
+        self._events_kept_max = events_kept_max
         self._first_shard = 0
         self._events: dict[int, Event] = {}
 
@@ -72,23 +73,25 @@ class Claims:
         return [bool(reply) for reply in replies]
 
     def _claims(self, shard: int, reply: Reply) -> Iterator[Claim]:
+        """Decode what one shard replied; the body of an event comes with its first claim only."""
+        events: dict[int, Event] = {}
         for packed, epoch, stop, body in reply:
             piece, _ = unpack_slice(packed, shard)
+            if body is not None:
+                events[piece.event] = self._event(piece.event, body)
             yield Claim(
                 slice=piece,
-                event=self._event(piece.event, body),
+                event=events[piece.event],
                 epoch=epoch,
                 stop=None if stop is None else Stop(stop.decode()),
             )
 
-    def _event(self, number: int, body: bytes | None) -> Event:
-        """The decoded event; the script sends its body with the first claim of each event."""
+    def _event(self, number: int, body: bytes) -> Event:
+        """The event, decoded once a process as long as it is kept."""
         event = self._events.get(number)
         if event is None:
-            if body is None:
-                raise LookupError(f"event {keys.event_hex(number)} has a slice but no body")
             event = unpack_event(body)
-            if len(self._events) >= EVENTS_KEPT_MAX:
+            if len(self._events) >= self._events_kept_max:
                 del self._events[next(iter(self._events))]
             self._events[number] = event
         return event

@@ -34,8 +34,9 @@ RECLAIM = QueueScript("work_reclaim")
 STOP = Script("work_stop")
 FLAG = Script("work_flag")
 SWEPT = Script("work_swept")
+DEPTHS = Script("work_depths")
 
 ALL = (
     *(ADMIT, LEASE, UNLEASE, FINISH, FREEZE, ENTITY, PLAN, CLAIM, MARK, EXTEND, SETTLE),
-    *(PROMOTE, RECLAIM, STOP, FLAG, SWEPT),
+    *(PROMOTE, RECLAIM, STOP, FLAG, SWEPT, DEPTHS),
 )

@@ -65,6 +65,4 @@ def _settle(one: LiveSlice, stop: Stop, now_ms: int) -> Command:
 
 
 def _swept(shard: int, event: int) -> Command:
-    return scripts.SWEPT.call(
-        (keys.part(shard, event), keys.slices(shard, event), keys.STOPPED[shard]), (keys.event_hex(event),)
-    )
+    return scripts.SWEPT.call((keys.slices(shard, event), keys.STOPPED[shard]), (keys.event_hex(event),))

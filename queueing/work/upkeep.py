@@ -1,4 +1,4 @@
-"""What time does to work: delays end, leases lapse, events expire.
+"""What time does to slices: delays end, leases lapse.
 
 Each verb looks at all shards in one round trip and then acts only where something is due, so that an idle store costs
 sixteen small reads. Scripts check again what was read: between look and act anything may have happened.
@@ -8,22 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from engine.records.event import SHARD_COUNT
 from engine.records.roster import headcount
-from engine.records.words import Stop
 from queueing import keys
 from queueing.link import Command, Link
 from queueing.work import counters, scripts
-from queueing.work.asking import read_parts, state_of
 from queueing.work.codec import pack_lost_marks, unpack_marks, unpack_slice
 from queueing.work.references import Reference, read_reference
-from queueing.work.stopping import Stopping
 
 
 class Upkeep:
-    def __init__(self, link: Link, stopping: Stopping) -> None:
+    def __init__(self, link: Link) -> None:
         self._link = link
-        self._stopping = stopping
 
     async def promote(self, now_ms: int, limit: int) -> int:
         """Move due slices to the ready queues; how many."""
@@ -51,22 +46,6 @@ class Upkeep:
             if packed is not None and epoch is not None
         ]
         return await self._act(commands)
-
-    async def expire(self, now_ms: int, limit: int) -> list[int]:
-        """Stop events whose time is over; those that had ended before only leave the index."""
-        looks = await self._link.run(
-            [("ZRANGEBYSCORE", name, "-inf", now_ms, "LIMIT", 0, limit) for name in keys.EXPIRY]
-        )
-        due = [int(event, 16) for found in looks for event in found][:limit]
-        stopped = [event for event in due if await self._expire(event, now_ms)]
-        await self._link.run([("ZREM", keys.EXPIRY[event % SHARD_COUNT], keys.event_hex(event)) for event in due])
-        return stopped
-
-    async def _expire(self, event: int, now_ms: int) -> bool:
-        body, parts = await read_parts(self._link, event)
-        if body is None or state_of(parts) == "closed":
-            return False
-        return await self._stopping.stop(event, Stop.EXPIRED, now_ms)
 
     async def _act(self, commands: Sequence[Command]) -> int:
         """Run scripts that reply how many they moved, and ring the bell."""

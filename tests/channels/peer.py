@@ -51,6 +51,7 @@ class Line:
         self.events: list[h2.events.Event] = []
         self.open: dict[int, Request] = {}
         self.holds_windows = False
+        self.sending = trio.Lock()
 
     def answer(self, request: Request, status: int = 200, body: bytes = b"", **headers: str) -> None:
         fields = [(":status", str(status)), *((name.replace("_", "-"), value) for name, value in headers.items())]
@@ -59,10 +60,11 @@ class Line:
             self.h2.send_data(request.stream, body, end_stream=True)
 
     async def flush(self) -> None:
-        data = self.h2.data_to_send() + b"".join(self.raw)
-        self.raw.clear()
-        if data:
-            await self.tls.send_all(data)
+        async with self.sending:
+            data = self.h2.data_to_send() + b"".join(self.raw)
+            self.raw.clear()
+            if data:
+                await self.tls.send_all(data)
 
 
 Script = Callable[[Line, Request], None]

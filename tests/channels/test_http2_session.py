@@ -109,7 +109,7 @@ def test_answers_split_at_every_byte_give_the_same(styles: list[Style]) -> None:
     assert seen(job.results) == expected
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(st.lists(st.binary(max_size=60), max_size=5))
 def test_random_bytes_never_do_more_than_end_the_connection(pieces: list[bytes]) -> None:
     session, job, _ = a_session(3)
@@ -132,7 +132,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(st.lists(FRAMES, max_size=12))
 def test_random_frames_settle_every_stream_once_and_alike_in_both_ways(pieces: list[bytes]) -> None:
     ends: list[object] = []

@@ -14,11 +14,12 @@ import trio
 import trio.testing
 
 from channels.http2 import frames
-from channels.http2.connection import Origin
+from channels.http2.connection import PING_AFTER_SECONDS, PONG_SECONDS, Origin, open_connection
 from channels.http2.frames import ErrorCode
 from channels.http2.headers import Template
-from channels.http2.jobs import OK, RESENDS_MAX, Answer, Failure, FailureKind, Requests, Result
+from channels.http2.jobs import OK, RESENDS_MAX, Answer, Failure, FailureKind, Job, Queue, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
+from channels.http2.session import Limits
 from channels.http2.tls import client_context
 from tests.channels.peer import Line, Peer, Request, accept_all, certificates
 
@@ -123,17 +124,19 @@ async def test_an_exhausted_connection_window_holds_requests_back_until_it_opens
 
     peer = Peer(on_open=on_open, settings={4: 1 << 20})
     results: list[Result] = []
+    done = trio.Event()
     async with sending_to(peer, PoolSettings(Origin("x"), connections_max=1)) as pool, trio.open_nursery() as nursery:
 
         async def submit() -> None:
             results.extend(await pool.submit(batch(60, bytes(4000)), 5))
+            done.set()
 
         nursery.start_soon(submit)
         await peer.wait_until(lambda: len(peer.requests) == 65_535 // 4000)
         line = peer.lines[0]
         line.h2.increment_flow_control_window(1 << 20)
         await line.flush()
-        await peer.wait_until(lambda: bool(results))
+        await done.wait()
     assert results == [OK] * 60
 
 
@@ -264,10 +267,12 @@ async def test_cancelling_one_batch_leaves_its_neighbours_and_the_connection_alo
 
     peer = Peer(script)
     results: list[Result] = []
+    done = trio.Event()
     async with sending_to(peer, PoolSettings(Origin("x"), connections_max=1)) as pool, trio.open_nursery() as nursery:
 
         async def stay() -> None:
             results.extend(await pool.submit(batch(10, name="stay"), 5))
+            done.set()
 
         async def leave(scope: trio.CancelScope) -> None:
             with scope:
@@ -283,7 +288,7 @@ async def test_cancelling_one_batch_leaves_its_neighbours_and_the_connection_alo
         for line, request in held:
             line.answer(request)
         await peer.lines[0].flush()
-        await peer.wait_until(lambda: bool(results))
+        await done.wait()
         assert await pool.submit(batch(0), 5) == []
     assert results == [OK] * 10
     assert len(peer.lines) == 1
@@ -392,6 +397,43 @@ async def test_small_batches_take_turns_with_a_large_one() -> None:
         await peer.wait_until(lambda: len(peer.requests) >= 20)
         await submit("class", 20)
     assert order == ["class", "national"]
+
+
+async def test_a_peer_that_was_silent_too_long_is_pinged_and_given_up_when_it_does_not_answer() -> None:
+    now = 100.0
+    peer = Peer(lambda line, request: None)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(peer.run)
+        queue, done = Queue(), trio.Event()
+        origin = Origin("localhost", peer.port)
+        connection = await open_connection(origin, client_context(certificates()[1]), Limits(), queue, lambda: now)
+        job = Job(batch(1), queue, 1e9, 1e9, done.set)
+        queue.join(job)
+        nursery.start_soon(connection.run)
+        await peer.wait_until(lambda: len(peer.requests) == 1)
+
+        def pings() -> int:
+            return sum(isinstance(event, h2.events.PingReceived) for event in peer.lines[0].events)
+
+        await connection.watch()
+        now += PING_AFTER_SECONDS + 1
+        heard = trio.Event()
+        connection.on_event = lambda connection: heard.set()
+        await connection.watch()
+        await peer.wait_until(lambda: pings() == 1)  # h2 answers it by itself
+        await heard.wait()
+        now += PONG_SECONDS + 1
+        await connection.watch()
+        assert not done.is_set()
+        async with peer.lines[0].sending:  # the peer can say nothing from here on
+            now += PING_AFTER_SECONDS
+            await connection.watch()
+            now += PONG_SECONDS + 1
+            await connection.watch()
+            with trio.fail_after(5):
+                await done.wait()
+        nursery.cancel_scope.cancel()
+    assert job.results == [unknown("connection_broken")]
 
 
 async def test_nobody_listening_is_surely_not_sent() -> None:

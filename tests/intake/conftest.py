@@ -1,10 +1,10 @@
-"""The intake in process: the real ledger, a small town, and a client for each key."""
+"""The intake in process: the real ledger and directory, a small town, a client for each key."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import msgspec
@@ -13,23 +13,28 @@ import trio
 
 from engine.intake.app import Intake, make_app
 from engine.intake.keys import Scope, Service, make_key
-from engine.ports import Refusal
 from engine.records.person import Group, Institution, Line, Person, Profile
 from engine.records.words import Role
+from engine.rules.numbering import home_shard
 from queueing import keys
+from queueing.directory import StoreDirectory
+from queueing.directory.imports import Imports
 from queueing.link import Link
 from queueing.work import StoreWork
-from tests.intake.register import Register
 
 NOW_MS = 1_795_000_000_000  # 2026-11-18, a Wednesday
 BASE = "http://klokke.test"
 EVERYTHING = tuple(Scope)
 
 
-class Taken(NamedTuple):
-    taken: int
-    refused: Sequence[Refusal]
-    next_line: int
+class AskedDirectory(StoreDirectory):
+    """The directory; counts how often it was asked whose a group is."""
+
+    asked = 0
+
+    async def scope_tenant(self, scope: str) -> str | None:
+        self.asked += 1
+        return await super().scope_tenant(scope)
 
 
 class Town:
@@ -38,9 +43,9 @@ class Town:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.work = StoreWork(link)
-        self.register = Register()
+        self.directory = AskedDirectory(link)
+        self.imports = Imports(link, self.directory)
         self.withdrawn: list[int] = []
-        self.chunks: dict[str, int] = {}
         self.now_ms = NOW_MS
         self.services: list[Service] = []
         self.secrets: dict[str, str] = {}
@@ -55,41 +60,26 @@ class Town:
 
     def client(self, name: str = "school") -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {self.secrets[name]}"}
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=True)
         return httpx.AsyncClient(transport=transport, base_url=BASE, headers=headers)
 
     async def withdraw(self, event: int) -> None:
         self.withdrawn.append(event)
 
-    async def take_chunk(self, import_id: str, first_line: int, body: bytes, now_ms: int) -> Taken:
-        lines = body.splitlines()
-        refused = []
-        for at, line in enumerate(lines, first_line):
-            try:
-                refused += await self.register.apply([(at, msgspec.json.decode(line, type=Line))], now_ms)
-            except msgspec.DecodeError as error:
-                refused.append(Refusal(at, str(error)))
-        self.chunks[import_id] = first_line + len(lines)
-        return Taken(len(lines) - len(refused), refused, self.chunks[import_id])
-
-    async def next_line(self, import_id: str) -> int:
-        return self.chunks.get(import_id, 1)
-
     async def find_admitted(self, tenant: str, source: str, id: str) -> tuple[int, bytes] | None:
-        from engine.rules.numbering import home_shard
-
         stored = await self.link.ask("GET", keys.idempotency(home_shard(tenant, source, id), tenant, source, id))
         return None if stored is None else (int(stored[:16], 16), stored[16:])
 
     def make(self) -> Intake:
         self.app = make_app(
             work=self.work,
-            directory=self.register,
+            directory=self.directory,
+            register_device=self.directory.register,
             services=self.services,
             mint_ticket=lambda number, tenant, expires_ms: f"ticket-{number}-{tenant}-{expires_ms}",
             withdraw=self.withdraw,
-            take_chunk=self.take_chunk,
-            next_line=self.next_line,
+            take_chunk=self.imports.take_chunk,
+            next_line=self.imports.next_line,
             find_admitted=self.find_admitted,
             now_ms=lambda: self.now_ms,
             random=Random(1),
@@ -97,7 +87,7 @@ class Town:
         return self.app
 
 
-def settle(register: Register) -> None:
+async def settle(directory: StoreDirectory) -> None:
     """Two municipalities with a school each, a class, a parent and a child."""
     lines: list[Line] = []
     for tenant in ("0101", "0147"):
@@ -109,14 +99,13 @@ def settle(register: Register) -> None:
             Person(id=f"parent-{tenant}", tenant=tenant, email="parent@example.org"),
             Person(id=f"child-{tenant}", tenant=tenant, profiles=(profile,), guardians=(f"parent-{tenant}",)),
         ]
-    for line in lines:
-        assert register._take(line) is None
+    assert await directory.apply(list(enumerate(lines, 1)), NOW_MS) == []
 
 
 @pytest.fixture
-def town(link: Link) -> Town:
+async def town(link: Link) -> Town:
     town = Town(link)
-    settle(town.register)
+    await settle(town.directory)
     return town
 
 

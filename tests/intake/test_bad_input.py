@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +11,9 @@ import trio
 
 from engine.intake.keys import Scope
 from engine.intake.limits import BATCH_EVENTS_MAX, EVENT_BYTES_MAX
-from tests.intake.conftest import STRUCTURED, Town, calendar, codes, message, post, post_batch, problem
+from queueing import embedded
+from queueing.link import Link
+from tests.intake.conftest import STRUCTURED, Town, calendar, codes, message, post, post_batch, problem, settle
 from tests.intake.test_strict_json import MALFORMED, TOO_BIG
 
 DAY_SECONDS = 86_400
@@ -276,7 +279,10 @@ async def test_what_belongs_to_another_tenant_does_not_exist(api: Town) -> None:
         ):
             problem(response, 404, "not-found")
     assert api.withdrawn == []
-    assert api.register.groups["3b-0101"].institution == "school-0101"
+    assert await api.directory.scope_tenant("group/3b-0101") == "0101"
+    child = await api.directory.person("child-0101")
+    assert child is not None
+    assert child.tenant == "0101"
 
 
 async def test_a_wrong_method_gets_405_with_what_is_allowed(api: Town) -> None:
@@ -306,17 +312,25 @@ async def test_a_service_over_its_rate_or_quota_gets_429(api: Town) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_lost_store_gets_503_at_once_and_recovers(api: Town) -> None:
-    api.register.is_away = True
-    async with api.client() as client:
+async def test_a_lost_store_gets_503_at_once_and_recovers(tmp_path: Path) -> None:
+    server = embedded.start(tmp_path)
+    town = Town(Link(embedded.url(tmp_path)))
+    await settle(town.directory)
+    town.make()
+    async with trio.open_nursery() as nursery, town.client() as client:
+        await nursery.start(town.app.run)
+        server.kill()
+        server.wait()
         with trio.fail_after(1):
             response = await post(client, message())
         problem(response, 503, "store-unavailable")
         assert response.headers["retry-after"] == "1"
         for other in (await client.get("/v1/people/x"), await client.get("/readyz")):
             problem(other, 503, "store-unavailable")
-        api.register.is_away = False
+        server = embedded.start(tmp_path)
         assert (await post(client, message())).status_code == 202
+        nursery.cancel_scope.cancel()
+    embedded.stop(server)
 
 
 async def test_an_internal_error_says_nothing_but_an_instance(api: Town, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from engine.ports import Directory
+from queueing.directory import StoreDirectory
 from queueing.link import Link
 from tests.journeys.engine_world import World
-from tests.journeys.paper_directory import PaperDirectory
 
 
 @pytest.fixture
 def directory(link: Link) -> Directory:
-    return PaperDirectory()
+    return StoreDirectory(link)
 
 
 @pytest.fixture

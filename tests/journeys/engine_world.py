@@ -144,7 +144,9 @@ class World:
         return admitted
 
     def dispatcher(self, name: str = "w1", **changes: Any) -> Dispatcher:
-        settings = DispatchSettings(**{"lease_seconds": LEASE_SECONDS, "look_seconds": 0.02, **changes})
+        settings = DispatchSettings(
+            **{"lease_seconds": LEASE_SECONDS, "look_seconds": 0.02, "lane_seconds": 0.05, **changes}
+        )
         return Dispatcher(
             self.work, self.lanes, self.directory, self.senders, self.heard, name, self.now, lambda: 0.5, settings
         )

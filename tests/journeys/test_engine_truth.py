@@ -8,11 +8,15 @@ import msgspec
 import pytest
 
 from engine.outcomes import ACCEPTED, Outcome, Unreachable
+from engine.ports import Directory
 from engine.records.event import Audience, Event, Term
 from engine.records.person import Person, QuietHours
 from engine.records.words import Category, Channel, End, Reason, Role, Stop
 from engine.records.work import Batch, Endpoint, EventReport
+from queueing.directory import StoreDirectory
+from queueing.link import Link
 from tests.journeys.engine_world import APNS, INAPP, World, guardian, pupil
+from tests.journeys.paper_directory import PaperDirectory
 from tests.rules.people import HOUR_MS, NOON_MS
 
 ENTITY = "0101/calendar/trip@school/"
@@ -29,6 +33,12 @@ async def school(world: World, *, quiet: tuple[QuietHours, ...] = (), also_in_ch
     if also_in_choir:
         people.append(pupil("sister", "father", groups=("choir",)))
     await world.people(people)
+
+
+@pytest.fixture(params=["paper", "store"])
+def directory(request: pytest.FixtureRequest, link: Link) -> Directory:
+    """Both implementations of the port: people on paper, and the store's."""
+    return PaperDirectory() if request.param == "paper" else StoreDirectory(link)
 
 
 # --- moments: the slice is planned, something changes, and only then it may go out --------------------------------
@@ -202,6 +212,8 @@ async def test_a_phone_that_was_given_up_is_no_endpoint(world: World) -> None:
 
 async def test_guardians_of_a_named_pupil_are_asked_again_too(world: World) -> None:
     await school(world)
+    """He keeps the sister in the same class, so that no roster changes, yet this is about Anna."""
+    await world.people([pupil("sister", "father")])
     message = await world.plan(Audience(include=(Term(guardians_of=("anna",)),)))
     await custody_is_lost(world, message)
     async with world.dispatching():

@@ -183,6 +183,19 @@ async def test_an_idle_session_that_the_relay_ended_costs_nobody_an_attempt() ->
     assert relay.connections == 2
 
 
+async def test_when_the_relay_was_started_anew_all_idle_sessions_are_given_up() -> None:
+    def script(verb: str, rest: str, connection: int) -> Answer:
+        return HANG_UP if verb == "MAIL" and connection <= 3 and len(relay.received) >= 24 else None
+
+    relay = Relay(script)
+    async with sender_to(relay, connections_max=3) as sender:
+        await sender.send(batch(24))
+        outcomes = list(await sender.send(batch(20)))
+
+    assert outcomes == [Accepted()] * 20
+    assert len(relay.received) == 44
+
+
 async def test_a_slow_answer_to_the_final_dot_is_unknown_and_the_rest_goes_on() -> None:
     def script(verb: str, rest: str, connection: int) -> Answer:
         return SILENCE if verb == "CONTENT" and rest.startswith("p0@") else None

@@ -26,6 +26,7 @@ from engine.records.words import End, Stop, Urgency
 from engine.records.work import Claim, Settled, Settlement, Slice
 from queueing.link import Link
 from queueing.work import StoreWork
+from queueing.work.expiring import LOOK_AGAIN_MS
 from tests.queueing.work_audit import audit
 from tests.queueing.work_examples import HOUR_MS, INAPP, LEASE_MS, NOW_MS, PUSH, event, part, piece
 
@@ -213,7 +214,10 @@ class WorkMachine(RuleBasedStateMachine):
         stopped = {number for number in due if self.stops[number] is None and self.lives(number)}
         assert set(self.do(self.work.expire, self.now_ms, 100)) == stopped
         for number in due:
-            del self.expires[number]
+            if self.lives(number):
+                self.expires[number] = self.now_ms + LOOK_AGAIN_MS
+            else:
+                del self.expires[number]
         self.stops.update(dict.fromkeys(stopped, Stop.EXPIRED))
 
     def lives(self, number: int) -> bool:
@@ -253,6 +257,6 @@ def test_in_any_order_nothing_is_lost_doubled_or_in_two_hands(link: Link) -> Non
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 
 from engine.ports import Ready, Work
 from engine.records.event import Admission
 from engine.records.roster import headcount, roster_of
 from engine.records.words import Channel, End, Urgency
-from engine.records.work import Claim
+from queueing import keys
 from queueing.link import Link
 from queueing.work import StoreWork
 from tests.queueing.work_examples import (
@@ -18,21 +17,13 @@ from tests.queueing.work_examples import (
     LEASE_MS,
     NOW_MS,
     PUSH,
+    claimed,
     contents,
     event,
     part,
     piece,
     settlement,
 )
-
-
-@pytest.fixture
-def work(link: Link) -> StoreWork:
-    return StoreWork(link)
-
-
-async def claimed(work: StoreWork, lane: str = PUSH, people_max: int = 4096, now_ms: int = NOW_MS) -> list[Claim]:
-    return await work.claim(lane, tuple(Urgency), people_max, "worker", now_ms, LEASE_MS)
 
 
 def test_the_store_satisfies_the_port(link: Link) -> None:
@@ -83,13 +74,25 @@ async def test_fan_out_gets_the_most_urgent_first_and_each_once(work: StoreWork)
     assert len(rest) == 7
 
 
-async def test_a_lost_fan_out_gives_its_events_back(work: StoreWork) -> None:
+async def test_a_lost_fan_out_gives_its_events_back(work: StoreWork, link: Link) -> None:
     await work.admit([event()], [b""])
     assert await work.lease_unplanned(9, NOW_MS, LEASE_MS) == [event()]
     assert await work.lease_unplanned(9, NOW_MS + LEASE_MS - 1, LEASE_MS) == []
     assert await work.lease_unplanned(9, NOW_MS + LEASE_MS, LEASE_MS) == [event()]
     await work.finish_planning(event(), NOW_MS)
+    assert await link.ask("EXISTS", *keys.PLANNING) == 0
     assert await work.lease_unplanned(9, NOW_MS + 9 * LEASE_MS, LEASE_MS) == []
+
+
+async def test_planning_that_ends_after_its_lease_takes_the_event_off_the_queue(work: StoreWork, link: Link) -> None:
+    await work.admit([event()], [b""])
+    await work.lease_unplanned(9, NOW_MS, LEASE_MS)
+    await work.admit([event("2")], [b""])
+    await work.lease_unplanned(1, NOW_MS + LEASE_MS, LEASE_MS)  # gives both back, takes one of the two
+    assert sum(await link.run([("ZCARD", name) for name in keys.PLANNING])) == 1
+    for one in (event(), event("2")):
+        await work.finish_planning(one, NOW_MS)
+    assert await link.ask("EXISTS", *keys.PLANNING, *keys.READY) == 0
 
 
 async def test_the_whole_way_of_a_small_event_balances(work: StoreWork) -> None:

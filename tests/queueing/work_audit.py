@@ -32,7 +32,7 @@ def audit(link: Link) -> None:
 
 def _audit_queues(store: Store, shard: int) -> set[str]:
     """Counters of what waits are exact, and a tenant stands in the ring exactly while it has something waiting."""
-    _, ring_prefix, _, queue_prefix = keys.QUEUES[shard]
+    _, ring_prefix, credit_prefix, queue_prefix = keys.QUEUES[shard]
     queued = [one for name in store if name.startswith(queue_prefix) for one in _members(store, name)]
     waits: Counter[str] = Counter()
     tenants: dict[str, set[str]] = {}
@@ -47,6 +47,9 @@ def _audit_queues(store: Store, shard: int) -> set[str]:
     assert {name: sorted(one.decode() for one in ring) for name, ring in rings.items()} == {
         name: sorted(waiting) for name, waiting in tenants.items()
     }
+    for name in [name for name in store if name.startswith(credit_prefix)]:
+        with_credit = {tenant.decode() for tenant in store[name]}
+        assert with_credit <= tenants.get(name.removeprefix(credit_prefix), set()), "credit without a turn"
     assert len(set(queued)) == len(queued)
     return set(queued)
 

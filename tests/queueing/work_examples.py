@@ -8,9 +8,10 @@ from zlib import crc32
 from engine.records.event import Audience, Content, Event, Term, Text
 from engine.records.roster import Roster, headcount, roster_of
 from engine.records.words import Category, Channel, End, Kind, Language, Reason, Urgency, channel_of
-from engine.records.work import Claim, PartPlan, Settled, Settlement, Slice, Suppressed
+from engine.records.work import Claim, EventReport, PartPlan, Settled, Settlement, Slice, Suppressed
 from engine.rules.numbering import propose_number
 from queueing.link import Command, Link
+from queueing.work import StoreWork
 
 NOW_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
@@ -125,6 +126,27 @@ def settlement(
             people[block] &= ~mask
     ends = (Settled(end=end, reason=reason, people=people),) if headcount(people) else ()
     return Settlement(claim=claim, at_ms=at_ms, ends=ends, children=children, unknown=unknown)
+
+
+async def claimed(
+    work: StoreWork, lane: str = PUSH, people_max: int = 4096, now_ms: int = NOW_MS, worker: str = "worker"
+) -> list[Claim]:
+    return await work.claim(lane, tuple(Urgency), people_max, worker, now_ms, LEASE_MS)
+
+
+async def planned(work: StoreWork, of: Event, *slices: Slice) -> Event:
+    """Admit and plan a small event; without slices it has one of ten people on the push lane."""
+    await work.admit([of], [b""])
+    await work.lease_unplanned(100, NOW_MS, LEASE_MS)
+    assert await work.plan(part(of, slices or (piece(of),)))
+    await work.finish_planning(of, NOW_MS)
+    return of
+
+
+async def reported(work: StoreWork, of: Event) -> EventReport:
+    report = await work.report(of.number)
+    assert report is not None
+    return report
 
 
 def contents(link: Link) -> dict[bytes, object]:
