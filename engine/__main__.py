@@ -16,12 +16,12 @@ import structlog
 import trio
 from cyclopts import Parameter
 
+import queueing.embedded as embedded
 from engine import config as configuration
 from engine import importing, logs, supervisor
 from engine.config import ConfigFaulty
 from engine.importing import ImportFailed
 from engine.records.errors import StoreMissing, StoreUnavailable
-from queueing import embedded
 
 log = structlog.get_logger()
 

@@ -130,7 +130,7 @@ async def run_intake(parts: Parts) -> None:
             )
             for service in config.service
         ],
-        register_device=parts.directory.register_device,
+        register_device=parts.directory.register,
         mint_ticket=partial(tickets.mint, secret),
         withdraw=parts.inbox.withdraw,
         take_chunk=imports.take_chunk,
