@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,7 @@ from loadtests.demo.processes import StageFault
 from loadtests.demo.school_day import Played, scenes
 from loadtests.demo.stage import Stage, stage
 from loadtests.demo.summary import summary
-from loadtests.demo.tables import closing_lines, events_table, simulators_table
+from loadtests.demo.tables import closing_lines, event_lines, simulators_table
 from loadtests.demo.watching import AllowedLive, is_at_rest, play, replaced, watch
 from loadtests.oracle import posted
 from loadtests.oracle.ledger import LedgerUnreadable
@@ -119,9 +120,12 @@ def _run(console: Console, built: Stage, recipients: int, seed: int, years: int)
         verdict.inboxes(expected.inboxes, found, set(titles)),
     ]
     figures = summary(filled, played, reports, comparison, checks, people_looked_at=expected.people)
-    console.print(events_table(figures), simulators_table(figures))
+    console.print()
+    for line in event_lines(figures):
+        console.print(line, markup=False, soft_wrap=True, style="" if line.startswith(" ") else "bold")
+    console.print("", simulators_table(figures), "", sep="\n")
     for line in closing_lines(figures, checks):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
     return figures
 
 
@@ -154,9 +158,10 @@ def _stay(console: Console, built: Stage) -> None:
         f"The folder {built.folder} stays; remove it when you are done.",
     ):
         console.print(line, markup=False, soft_wrap=True)
-    while True:
-        built.check()
-        time.sleep(0.5)
+    with suppress(KeyboardInterrupt):  # the wished end here
+        while True:
+            built.check()
+            time.sleep(0.5)
 
 
 def main() -> int:

@@ -27,7 +27,7 @@ class Cast(NamedTuple):
 
 
 def choose(people_file: Path) -> Cast:
-    """Read the beginning of the population and choose the largest classes of its first schools.
+    """Read the beginning of the population and choose the largest class of its largest municipality.
 
     Raises:
         StageFault: the population has no school class with a guardian.
@@ -63,12 +63,17 @@ def _cast(
     pupils: Counter[str],
 ) -> Cast:
     is_school = {id: one["sort"] == "school" for id, one in institutions.items()}
-    classes = [(group, count) for group, count in pupils.most_common() if is_school[groups[group]["institution"]]]
+    classes = [group for group, _ in pupils.most_common() if is_school[groups[group]["institution"]]]
     if not classes:
         raise StageFault("so few people make no school class; ask for more with --recipients")
-    chosen = classes[0][0]
+    tenants: Counter[str] = Counter()
+    for group, count in pupils.items():
+        tenants[institutions[groups[group]["institution"]]["tenant"]] += count
+    largest = tenants.most_common(1)[0][0]
+    at_home = [group for group in classes if institutions[groups[group]["institution"]]["tenant"] == largest]
+    chosen = (at_home or classes)[0]
     school = institutions[groups[chosen]["institution"]]
-    others = [group for group, _ in classes if groups[group]["institution"] == school["id"] and group != chosen]
+    others = [group for group in classes if groups[group]["institution"] == school["id"] and group != chosen]
     quiet = [one for one in institutions.values() if one["tenant"] in keep_posts_in and one["sort"] == "school"]
     return Cast(
         tenant=school["tenant"],

@@ -16,8 +16,8 @@ _COLUMNS = (
     ("accepted", "accepted"),
     ("rejected", "rejected"),
     ("expired", "expired"),
-    ("cancelled", "cancel-\nled"),
-    ("superseded", "super-\nseded"),
+    ("cancelled", "cancelled"),
+    ("superseded", "superseded"),
     ("dead", "dead"),
     ("live", "live"),
     ("retries", "retried"),
@@ -25,6 +25,7 @@ _COLUMNS = (
     ("duplicates", "twice"),
     ("lost", "lost"),
 )
+_NAME_WIDTH = 8
 _OFTEN_EMPTY = ("expired", "cancelled", "superseded", "dead", "live", "retries")
 
 
@@ -62,28 +63,38 @@ def _state(report: Report) -> str:
     return str(report["stop"] or report["state"])
 
 
-def events_table(summary: Mapping[str, Any]) -> Table:
-    """The end of every event, by channel. Columns that are empty everywhere are left out."""
-    rows = [(event, name, counts) for event in summary["events"] for name, counts in event["channels"].items()]
+def event_lines(summary: Mapping[str, Any]) -> list[str]:
+    """The end of every event, by channel, as aligned text. Columns that are empty everywhere are left out."""
+    rows = [counts for event in summary["events"] for counts in event["channels"].values()]
     columns = [
         (key, heading)
         for key, heading in _COLUMNS
-        if key not in _OFTEN_EMPTY or any(counts.get(key) for _, _, counts in rows)
+        if key not in _OFTEN_EMPTY or any(counts.get(key) for counts in rows)
     ]
-    table = Table(title="What became of every event", title_justify="left")
-    table.add_column("event", no_wrap=False, max_width=26)
-    table.add_column("channel")
-    for _, heading in columns:
-        table.add_column(heading, justify="right")
-    table.add_column("suppressed, by reason", max_width=30)
-    for event, name, counts in rows:
-        is_first = name == CHANNELS[0]
-        title = f"{event['title']}\n{event['audience']:,} people, {event['seconds']:.1f} s" if is_first else ""
-        reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(counts["suppressed_by_reason"].items()))
-        late = f"at send {counts['suppressed_at_send']:,}" if counts["suppressed_at_send"] else ""
-        cells = [f"{counts[key]:,}" if key in counts else "" for key, _ in columns]
-        table.add_row(title, name, *cells, ", ".join(filter(None, (reasons, late))), end_section=name == CHANNELS[-1])
-    return table
+    widths = [max(len(heading), *(len(_cell(counts, key)) for counts in rows)) + 2 for key, heading in columns]
+    lines = [
+        " " * _NAME_WIDTH + "".join(heading.rjust(width) for (_, heading), width in zip(columns, widths, strict=True))
+    ]
+    for event in summary["events"]:
+        stop = f", {event['stop']}" if event["stop"] else ""
+        lines += ["", f"{event['title']}: {event['audience']:,} people, {event['seconds']:.1f} s{stop}"]
+        for name, counts in event["channels"].items():
+            cells = (_cell(counts, key).rjust(width) for (key, _), width in zip(columns, widths, strict=True))
+            lines.append(f"  {name:{_NAME_WIDTH - 2}}" + "".join(cells).rstrip())
+            if reasons := _reasons(counts):
+                lines.append(" " * (_NAME_WIDTH + 2) + f"suppressed: {reasons}")
+    return lines
+
+
+def _cell(counts: Mapping[str, Any], key: str) -> str:
+    return f"{counts[key]:,}" if key in counts else ""
+
+
+def _reasons(counts: Mapping[str, Any]) -> str:
+    reasons = [f"{reason} {count:,}" for reason, count in sorted(counts["suppressed_by_reason"].items())]
+    if counts["suppressed_at_send"]:
+        reasons.append(f"when it was to be sent {counts['suppressed_at_send']:,}")
+    return ", ".join(reasons)
 
 
 def simulators_table(summary: Mapping[str, Any]) -> Table:

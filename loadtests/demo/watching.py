@@ -100,7 +100,7 @@ def _say_plain(
 ) -> None:
     for one in played:
         if one.posted.id in resting:
-            console.print(progress_line(one, reports[one.posted.id], seconds))
+            console.print(progress_line(one, reports[one.posted.id], seconds), soft_wrap=True)
 
 
 def replaced(played: Sequence[Played]) -> set[str]:

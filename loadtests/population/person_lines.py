@@ -15,8 +15,8 @@ CATEGORIES = ("message", "calendar", "post", "presence", "survey", "announcement
 PARENT_APP, STAFF_APP = "parent", "staff"
 DEAD_PREFIX = "dead"  # the simulated providers answer such a token as unregistered
 DEAD_SHARE = 0.003
-FADING_PREFIX = "fade"  # ... and such a one as unavailable once, so that a retry can be seen
-FADING_SHARE = 0.0004
+BUSY_PREFIX = "feed"  # ... and such an APNs token once as asked too often, so that a retry can be seen
+BUSY_SHARE = 0.0004  # Google's answers of that kind would slow the whole lane, so only Apple's phones have it
 WANTS_EMAIL = 0.25
 HAS_ADDRESS = 0.95
 PUPIL_PHONE_AGE = 10
@@ -59,7 +59,7 @@ PUSH_OFF = _table(
 )
 EMAIL_OFF = _table((WANTS_EMAIL * 0.9, ""), (WANTS_EMAIL * 0.1, '"post","survey"'), (1 - WANTS_EMAIL, _ALL))
 INAPP_OFF_SHARE = 0.004
-PREFIXES = _table((DEAD_SHARE, DEAD_PREFIX), (FADING_SHARE, FADING_PREFIX), (1 - DEAD_SHARE - FADING_SHARE, ""))
+PREFIXES = _table((DEAD_SHARE, DEAD_PREFIX), (BUSY_SHARE, BUSY_PREFIX), (1 - DEAD_SHARE - BUSY_SHARE, ""))
 _DIGITS = "0123456789"
 
 _EVERY_DAY = "0,1,2,3,4,5,6"
@@ -145,7 +145,7 @@ class PersonLines:
     def _device(self, serial: int, at: int, prefix: str, letter: str, app: str) -> str:
         platform, token = ("ios", self._apns_token) if letter == "i" else ("android", self._fcm_token)
         text = token(serial, at)
-        if prefix and at == 0:
+        if prefix and at == 0 and (letter == "i" or prefix == DEAD_PREFIX):
             text = prefix + text[len(prefix) :]
         return f'{{"platform":"{platform}","app":"{app}","token":"{text}"}}'
 

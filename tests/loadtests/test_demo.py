@@ -26,7 +26,7 @@ from loadtests.demo.processes import Program, StageFault
 from loadtests.demo.school_day import INVITATION, Played, invitation, scenes
 from loadtests.demo.settings import Addresses, configuration
 from loadtests.demo.summary import summary
-from loadtests.demo.tables import closing_lines, events_table, progress_table, simulators_table
+from loadtests.demo.tables import closing_lines, event_lines, progress_table, simulators_table
 from loadtests.demo.verdict import Check
 from loadtests.demo.watching import UNCHANGED_SECONDS_MAX, is_at_rest, play, replaced, watch
 from loadtests.oracle.comparison import Comparison
@@ -122,6 +122,15 @@ def test_a_right_run_agrees_in_every_check_and_every_kind_of_event_is_played(wor
     assert comparison.suppressed[world.id_of("post"), "push", "strategy"] > 10
 
 
+def test_the_events_are_about_the_largest_municipality(world: World) -> None:
+    cast = choose(world.folder / "people.ndjson")
+    assert (cast.tenant, cast.municipality) == ("0101", "København")
+    assert cast.class_id != cast.other_class_id
+    assert cast.quiet_tenant in ("0730", "0751")
+    audience = {kind: world.reports[world.id_of(kind)]["audience"] for kind in ("class_message", "calendar_invited")}
+    assert 15 < audience["class_message"] < 60 < audience["calendar_invited"]
+
+
 def test_older_versions_of_the_invitation_are_replaced(world: World) -> None:
     assert replaced(world.played) == {world.id_of("calendar_invited"), world.id_of("calendar_changed")}
 
@@ -211,8 +220,11 @@ def test_the_tables_show_every_event_and_the_closing_lines_every_fault(world: Wo
     checks, comparison = world.judge(world.engine.lines, world.reports)
     figures = summary(world.filled, world.played, world.reports, comparison, checks, people_looked_at=RECIPIENTS)
     where = console()
-    where.print(events_table(figures), simulators_table(figures), progress_table(world.played, world.reports, 3.0))
-    assert all(one.scene.title.split()[0] in printed(where) for one in world.played)
+    where.print(simulators_table(figures), progress_table(world.played, world.reports, 3.0))
+    for text in (printed(where), "\n".join(event_lines(figures))):
+        assert all(one.scene.title in text for one in world.played)
+    assert any("suppressed: no_endpoint" in line for line in event_lines(figures))
+    assert max(map(len, event_lines(figures))) < 110
     failed = [Check("everything is right", tuple(f"fault {n}" for n in range(12)))]
     lines = closing_lines(figures, failed)
     assert "FAILED: everything is right" in lines

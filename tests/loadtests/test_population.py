@@ -182,7 +182,7 @@ def test_dead_devices_are_three_in_a_thousand_and_tokens_look_real() -> None:
     assert 0.001 < len(dead) / len(devices) < 0.006
     assert len({device.token for device in devices}) == len(devices)
     for device in devices:
-        assert device.token[0].isdigit() or device.token.startswith(("dead", "fade"))
+        assert device.token[0].isdigit() or device.token.startswith(("dead", "feed"))
         if device.platform is Platform.IOS:
             assert re.fullmatch("[0-9a-f]{64}", device.token)
         else:
