@@ -74,6 +74,7 @@ def event(one: Played, report: Report, comparison: Comparison) -> dict[str, Any]
         "state": report["state"],
         "stop": report["stop"],
         "seconds": round(seconds, 3),
+        "seconds_to_99_percent": _seconds_to_99_percent(one, comparison),
         "deliveries_per_second": round(accepted / seconds, 1) if seconds else 0.0,
         "channels": channels,
     }
@@ -105,6 +106,12 @@ def simulators(comparison: Comparison) -> dict[str, Any]:
         else:
             shown[provider]["refused"][what] = count
     return shown
+
+
+def _seconds_to_99_percent(one: Played, comparison: Comparison) -> float | None:
+    """By the providers' ledgers: a retry of a few makes the last answer late, and says little about the others."""
+    arrived_ms = comparison.arrived_ms(one.posted.id, 0.99)
+    return None if arrived_ms is None else max(0.0, (arrived_ms - one.posted.posted_ms) / 1000)
 
 
 def _last_ms(one: Played, report: Report, comparison: Comparison) -> int:

@@ -77,7 +77,9 @@ def event_lines(summary: Mapping[str, Any]) -> list[str]:
     ]
     for event in summary["events"]:
         stop = f", {event['stop']}" if event["stop"] else ""
-        lines += ["", f"{event['title']}: {event['audience']:,} people, {event['seconds']:.1f} s{stop}"]
+        most = event["seconds_to_99_percent"]
+        within = f" (99 % within {most:.1f} s)" if most is not None else ""
+        lines += ["", f"{event['title']}: {event['audience']:,} people, {event['seconds']:.1f} s{within}{stop}"]
         for name, counts in event["channels"].items():
             cells = (_cell(counts, key).rjust(width) for (key, _), width in zip(columns, widths, strict=True))
             lines.append(f"  {name:{_NAME_WIDTH - 2}}" + "".join(cells).rstrip())

@@ -23,6 +23,7 @@ from loadtests.oracle.wording import expected_digest
 LATE_MS = 5_000  # what was in hand when an event ended may still leave within this time
 _BUCKETS = 256
 _EXAMPLES = 5
+_TENTH_MS = 100
 _ANY_TEXT = 0  # two people with one address and different languages
 
 
@@ -81,6 +82,7 @@ class Comparison:
         self.refused: Counter[tuple[str, str, str]] = Counter()  # (event, channel, reason) -> lines
         self.of_provider: Counter[tuple[str, str]] = Counter()  # (provider, "accepted" or the reason) -> lines
         self.last_ms: dict[str, int] = {}  # event -> when its last line was accepted
+        self._arrivals: dict[str, Counter[int]] = defaultdict(Counter)  # event -> tenth of a second -> accepted lines
         self.faults: Counter[tuple[Fault, str, str]] = Counter()  # (fault, event, channel)
         self.examples: dict[Fault, list[Finding]] = defaultdict(list)
         self._repeated: Counter[tuple[str, str]] | None = None
@@ -168,6 +170,7 @@ class Comparison:
             self.refused[line.event, line.channel, line.reason] += 1
             return
         self.received[line.event, line.channel] += 1
+        self._arrivals[line.event][line.unix_ms // _TENTH_MS] += 1
         self.last_ms[line.event] = max(line.unix_ms, self.last_ms.get(line.event, 0))
         key = _key(at, hashed)
         self._seen[line.channel][hashed % _BUCKETS].append(key % (1 << 64))
@@ -234,6 +237,16 @@ class Comparison:
                         if times > 1:
                             repeated[self._events[key & 0xFF].id, channel] += times - 1
         return repeated
+
+    def arrived_ms(self, event: str, share: float) -> int | None:
+        """When this share of an event's accepted lines had come in (Unix milliseconds, to a tenth of a second)."""
+        arrivals = self._arrivals.get(event, Counter())
+        left = arrivals.total() * share
+        for tenth in sorted(arrivals):
+            left -= arrivals[tenth]
+            if left <= 0:
+                return (tenth + 1) * _TENTH_MS
+        return None
 
     def count(self, fault: Fault, event: str | None = None, channel: str | None = None) -> int:
         """Count a fault, of one event and channel or of all."""

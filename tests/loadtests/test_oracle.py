@@ -110,6 +110,14 @@ def test_what_must_happen_and_nothing_else_is_no_fault(tmp_path: Path) -> None:
     assert (tally.audience, tally.people, tally.deliveries, tally.dead, tally.dead_people) == (4, 4, 5, 1, 1)
 
 
+def test_it_is_known_when_most_of_an_event_had_arrived(tmp_path: Path) -> None:
+    rows = [row("1" * 64, DANISH, at_ms=NOON_MS + 100 * tenth) for tenth in range(100)]
+    comparison = check(tmp_path, rows)
+    assert comparison.arrived_ms("e1", 0.5) == NOON_MS + 5_000
+    assert comparison.arrived_ms("e1", 1.0) == comparison.last_ms["e1"] + 100 == NOON_MS + 10_000
+    assert comparison.arrived_ms("e2", 0.99) is None
+
+
 def test_suppressions_are_counted_by_the_first_rule_that_says_no(tmp_path: Path) -> None:
     comparison = check(tmp_path, RIGHT)
     assert dict(comparison.suppressed) == {("e1", "email", "opted_out"): 1, ("e1", "email", "no_endpoint"): 2}
