@@ -30,7 +30,7 @@ from engine.ports import Directory, Lanes, Observer, Sender, Work
 from engine.recheck import Rechecker
 from engine.records.errors import StoreUnavailable
 from engine.records.roster import headcount
-from engine.records.words import Urgency
+from engine.records.words import EMAIL_LANE, Urgency
 from engine.records.work import SLICE_PEOPLE_MAX, Claim
 from engine.rules.answering import LaneHealth
 from engine.sending import Sending
@@ -48,10 +48,15 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_seconds: float = 30.0  # a dead worker's slices wait at most this long
     answer_seconds: float = 15.0  # FCM: at least 10; an answer later than this is an unknown outcome
+    letters_seconds: float = 60.0  # e-mail: the same for a whole slice, since letters go one after the other
     urgent_people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane
     look_seconds: float = 0.5  # the bell says when there is work; it may be missed
     lane_seconds: float = 1.0  # a slowed or parked lane is asked again so often, since it may be resumed
     people_max: int = 16 * SLICE_PEOPLE_MAX  # in flight on each lane: 160 ms of a lane at 100,000 a second
+
+    def patience(self, lane: str) -> float:
+        """How long a batch on this lane may take."""
+        return self.letters_seconds if lane == EMAIL_LANE else self.answer_seconds
 
 
 class Dispatcher:
@@ -88,7 +93,7 @@ class Dispatcher:
             """A way of its own for each half of the urgencies: an urgent round trip is never queued behind bulk."""
             rechecker, addresses = Rechecker(directory, now_ms), Addresses(directory)
             settler = Settler(work, lanes, directory, self._keeper, observer, now_ms, draw, healths)
-            way = Sending(work, senders, rechecker, addresses, settler, self._keeper, now_ms, settings.answer_seconds)
+            way = Sending(work, senders, rechecker, addresses, settler, self._keeper, now_ms, settings.patience)
             self._services += [*rechecker.services, addresses.run, settler.run, way.run]
             return way
 
