@@ -2,5 +2,7 @@
 
 http2/      the multiplexed HTTP/2 sender under apns and fcm; knows nothing of the engine
 apns/ fcm/ email/ inapp/
+notification.py   what a phone shows of an event, alike on every push provider
+wire_outcomes.py  outcomes that every HTTP provider shares
 simulator/  loopback providers that keep their own ledger; share no code with the clients
 """

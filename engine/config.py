@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -110,12 +110,12 @@ class EmailLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="s
     relay: Port
     sender: Text  # the From address
     sender_name: Text = "Klokke"
-    tls: Annotated[str, Meta(pattern=r"^(none|starttls|implicit)$")] = "starttls"
+    tls: Literal["none", "starttls", "implicit"] = "starttls"
     ca_file: Text | None = None
     username: Text | None = None
     password_file: Text | None = None
     connections_max: Count = 10
-    unsubscribe_url: Text | None = None
+    portal_url: Text | None = None  # where people log in: the only link in a sensitive message
 
 
 class InappLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="inapp"):

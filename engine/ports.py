@@ -14,6 +14,7 @@ import trio
 
 from engine.outcomes import Outcome
 from engine.records.event import Admission, Event
+from engine.records.inbox import InboxHint, InboxItem, ItemState
 from engine.records.person import Line, Person
 from engine.records.roster import Roster
 from engine.records.words import Category, Channel, End, Stop, Urgency
@@ -241,6 +242,53 @@ class Lanes(Protocol):
 
     async def parked(self) -> dict[str, str]:
         """Parked lanes and why."""
+        ...
+
+
+# --- inbox -----------------------------------------------------------------------------------------------------
+
+
+class Inbox(Protocol):
+    """Everybody's in-app inbox: one item per person and event. Implemented by queueing/inbox/."""
+
+    async def deliver(self, event: int, people: Roster, broadcast: bool) -> Roster:
+        """Put an event into people's inboxes, once each; returns those who did not have it yet."""
+        ...
+
+    async def items(self, number: int, limit: int | None = None, before: int | None = None) -> list[InboxItem]:
+        """A person's items, newest first, withdrawn ones included."""
+        ...
+
+    async def unread(self, number: int) -> int:
+        """How many items were not read yet, withdrawn ones included."""
+        ...
+
+    async def mark(self, number: int, events: Sequence[int], state: ItemState, backwards: bool = False) -> int:
+        """Mark items; forward only, unless `backwards`; returns how many changed."""
+        ...
+
+    async def since(self, arrivals: Sequence[tuple[int, int]]) -> list[list[InboxItem]]:
+        """For each (person, arrival): the items that came after it, oldest first."""
+        ...
+
+    async def holders(self, event: int, people: Roster) -> Roster:
+        """Those of these people who have an event in their inbox."""
+        ...
+
+    async def clocks(self) -> list[int]:
+        """The last arrival of each of the 16 groups of people."""
+        ...
+
+    async def withdraw(self, event: int) -> None:
+        """Say live that an event was cancelled; call it after `Work.stop`."""
+        ...
+
+    async def forget(self, numbers: Collection[int]) -> None:
+        """Empty the lists of people who left the platform."""
+        ...
+
+    async def listen(self, heard: trio.MemorySendChannel[InboxHint]) -> None:
+        """Hand on live hints until cancelled; some may be lost."""
         ...
 
 

@@ -5,16 +5,16 @@
     3  SIGTERM or SIGINT: every process gets SIGTERM and drains; who is not done in time gets SIGKILL
     4  the store last
 
-A process also ends when its supervisor is killed (`die_with_parent`), so none is ever left behind.
+A process also drains when its supervisor is killed: its standard input is a pipe that then ends (`wait_for_orphaning`).
+The kernel's parent-death signal is not used for them: it comes when the *thread* that started a process ends, and trio
+starts processes in worker threads.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
@@ -28,8 +28,6 @@ RESTART_SECONDS_MAX = 10.0
 STEADY_SECONDS = 30.0
 """A process that ran for so long was well: its next restart does not wait longer than the first."""
 
-_PR_SET_PDEATHSIG = 1
-
 
 class ProcessSpec(msgspec.Struct, frozen=True):
     """One process: its name in logs and the command that runs it."""
@@ -38,15 +36,18 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
 
 
+StoreProcess = subprocess.Popen[bytes]
+
+
 class Store(msgspec.Struct, frozen=True):
     """How to start and stop the bundled store.
 
     `spawn` runs in the main thread, since the store is told to die with the thread that started it; the others block.
     """
 
-    spawn: Callable[[], subprocess.Popen[bytes]]
-    wait_until_it_answers: Callable[[subprocess.Popen[bytes]], None]
-    stop: Callable[[subprocess.Popen[bytes]], None]
+    spawn: Callable[[], StoreProcess]
+    wait_until_it_answers: Callable[[StoreProcess], None]
+    stop: Callable[[StoreProcess], None]
 
 
 async def supervise(specs: Sequence[ProcessSpec], store: Store | None, stop_seconds_max: float) -> None:
@@ -78,7 +79,7 @@ async def _keep(spec: ProcessSpec, stop_seconds_max: float) -> None:
     pause = RESTART_SECONDS_FIRST
     while True:
         started = trio.current_time()
-        process = await trio.lowlevel.open_process(list(spec.command), stdin=subprocess.DEVNULL)
+        process = await trio.lowlevel.open_process(list(spec.command), stdin=subprocess.PIPE)
         log.info("started", name=spec.name, pid=process.pid)
         try:
             code = await process.wait()
@@ -119,9 +120,8 @@ async def _keep_store(store: Store, *, task_status: trio.TaskStatus[None] = trio
             await trio.to_thread.run_sync(store.stop, process)
 
 
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGTERM when the supervisor (process id `parent`) dies, however it dies (Linux only)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we asked
-        os.kill(os.getpid(), signal.SIGTERM)
+async def wait_for_orphaning() -> None:
+    """In a process that a supervisor started: return when that supervisor is gone, however it ended."""
+    async with trio.lowlevel.FdStream(os.dup(0)) as stdin:
+        while await stdin.receive_some():
+            pass

@@ -4,6 +4,7 @@
     words.py    the closed sets: channels, categories, urgencies, roles, ends, reasons
     event.py    what a backend service asked for, after validation
     person.py   a person as the directory's import line and HTTP body spell it
+    inbox.py    an item of a person's in-app inbox, and the live hint that it came
     work.py     slices, claims, settlements: what waits, what is in hand, what happened
 
 Nothing here awaits, reads a clock or knows a store. Records import only records.

@@ -96,6 +96,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def public_id(self) -> str:
         return public_id(self.number)
 
+    @property
+    def is_broadcast(self) -> bool:
+        """Whether a whole institution or more is addressed: in-app keeps it on shelves, not in each person's list."""
+        terms = self.audience.include
+        return any(term.institution or term.municipality or term.everyone for term in terms)
+
     def text(self, language: Language) -> Text:
         return self.content.texts.get(language) or self.content.texts[Language.DA]
 

@@ -14,6 +14,7 @@ BLOCK_SIZE = 256
 FULL_MASK = (1 << BLOCK_SIZE) - 1
 _MASK_BYTES = BLOCK_SIZE // 8
 _HEADER = Struct("<IB")
+_SINGLE = Struct("<IBB")  # one person in a block, which is what scattered small audiences are made of
 _AS_MASK = 255  # the length byte that announces a whole mask instead of a list of offsets
 
 Roster = dict[int, int]
@@ -71,7 +72,9 @@ def pack(roster: Roster) -> bytes:
     parts: list[bytes] = []
     for block in sorted(roster):
         mask = roster[block]
-        if mask:
+        if mask and not mask & (mask - 1):
+            parts.append(_SINGLE.pack(block, 1, mask.bit_length() - 1))
+        elif mask:
             body = pack_mask(mask)
             length = _AS_MASK if len(body) == _MASK_BYTES else len(body)
             parts.append(_HEADER.pack(block, length))
@@ -86,6 +89,10 @@ def unpack(packed: bytes) -> Roster:
     while at < len(packed):
         block, length = _HEADER.unpack_from(packed, at)
         at += _HEADER.size
+        if length == 1:
+            roster[block] = 1 << packed[at]
+            at += 1
+            continue
         size = _MASK_BYTES if length == _AS_MASK else length
         roster[block] = unpack_mask(packed[at : at + size])
         at += size

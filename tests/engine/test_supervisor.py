@@ -53,3 +53,23 @@ async def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         (pid,) = await pids(tmp_path, 1)
         os.kill(os.getpid(), signal.SIGTERM)
     assert not is_alive(pid)
+
+
+async def test_a_process_notices_that_its_supervisor_was_killed(tmp_path: Path) -> None:
+    child = (
+        "import pathlib, sys, trio; from engine.supervisor import wait_for_orphaning;"
+        "pathlib.Path(sys.argv[1], 'started').touch(); trio.run(wait_for_orphaning);"
+        "pathlib.Path(sys.argv[1], 'noticed').touch()"
+    )
+    parent = (
+        "import sys, trio; from engine.supervisor import ProcessSpec, supervise;"
+        "trio.run(supervise, [ProcessSpec('child', (sys.executable, '-c', *sys.argv[1:]))], None, 1.0)"
+    )
+    process = await trio.lowlevel.open_process([sys.executable, "-c", parent, child, str(tmp_path)])
+    with trio.fail_after(20):
+        while not (tmp_path / "started").exists():
+            await trio.sleep(0.01)
+        process.kill()
+        await process.wait()
+        while not (tmp_path / "noticed").exists():
+            await trio.sleep(0.01)

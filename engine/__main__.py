@@ -1,0 +1,152 @@
+"""The command line. Each command is one function; what a process is made of stands in composition.py."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+import structlog
+import trio
+from cyclopts import Parameter
+
+import queueing.embedded as embedded
+from engine import config as configuration
+from engine import importing, logs, supervisor
+from engine.config import ConfigFaulty
+from engine.importing import ImportFailed
+from engine.records.errors import StoreMissing, StoreUnavailable
+
+log = structlog.get_logger()
+
+app = cyclopts.App(
+    name="klokke", help="Notification fan-out and delivery for a national school platform.", version_flags=[]
+)
+
+ConfigPath = Annotated[Path, Parameter(name=["--config", "-c"])]
+STOP_MARGIN_SECONDS = 10.0
+
+
+@app.command
+def run(*, config: ConfigPath = Path("klokke.toml"), check: bool = False, verbose: bool = False) -> None:
+    """Run the engine: the bundled store (unless one is configured) and every process of the layout.
+
+    SIGTERM or Ctrl-C drains: nothing new is taken, what is in hand is finished, then everything stops.
+
+    Examples:
+
+        ./klokke run --config klokke.toml --check
+
+        ./klokke run --config klokke.toml
+
+    Parameters
+    ----------
+    config: the configuration; klokke.example.toml is a commented one to copy.
+    check: only say what is wrong with the configuration.
+    verbose: log more.
+    """
+    from engine.composition import start_faults
+
+    loaded = configuration.load(config)
+    path = config.resolve()
+    if faults := start_faults(path.parent, loaded):
+        raise ConfigFaulty(str(config), faults)
+    if check:
+        print(f"{config} is fine: {len(loaded.lanes)} lanes, {len(loaded.processes.layout)} processes")
+        return
+    logs.configure("supervisor", verbose=verbose)
+    store = None
+    if loaded.store.url is None:
+        folder = path.parent / loaded.store.folder
+        embedded.find_binary()
+        store = supervisor.Store(
+            spawn=partial(embedded.spawn, folder),
+            wait_until_it_answers=partial(_store_answers, folder),
+            stop=embedded.stop,
+        )
+    specs = [_process(path, place, roles, verbose) for place, roles in enumerate(loaded.processes.layout)]
+    log.info("running", api=f"http://{loaded.intake.listen}", gateway=f"http://{loaded.gateway.listen}")
+    trio.run(supervisor.supervise, specs, store, loaded.dispatch.drain_seconds + STOP_MARGIN_SECONDS)
+
+
+def _store_answers(folder: Path, process: supervisor.StoreProcess) -> None:
+    embedded.wait_until_it_answers(process, folder)
+
+
+def _process(path: Path, place: int, roles: str, verbose: bool) -> supervisor.ProcessSpec:
+    command = (sys.executable, "-m", "engine", "process", "--config", str(path), "--place", str(place))
+    return supervisor.ProcessSpec(f"{roles}-{place}", (*command, *(("--verbose",) if verbose else ())))
+
+
+@app.command(show=False)
+def process(*, config: ConfigPath, place: int, verbose: bool = False) -> None:
+    """Run one process of the layout; started by `run`."""
+    loaded = configuration.load(config)
+    logs.configure(f"{loaded.processes.layout[place]}-{place}", verbose=verbose)
+    from engine.composition import run_process  # only here: the other commands start faster without all the rooms
+
+    trio.run(run_process, config.resolve().parent, loaded, place)
+
+
+@app.command(name="import")
+def import_command(
+    file: Path,
+    *,
+    url: str = "http://127.0.0.1:8600",
+    key_file: Path | None = None,
+    chunk_lines: int = 4000,
+) -> None:
+    """Load people, groups, relations and strategies from an NDJSON file into a running engine.
+
+    Stopped half-way, the same command goes on where it stopped. Lines that cannot be taken are listed with number and
+    reason while the rest goes in; the exit status is then 1.
+
+    Example:
+
+        ./klokke import people.ndjson --key-file secrets/api.key
+
+    Parameters
+    ----------
+    file: one JSON object a line; institutions and groups first, guardians before their children.
+    url: the running engine's API.
+    key_file: a file with an API key of scope `directory`; or set KLOKKE_API_KEY.
+    chunk_lines: lines a request.
+    """
+    key = key_file.read_text().strip() if key_file else os.environ.get("KLOKKE_API_KEY", "")
+    if not key:
+        raise SystemExit("klokke: give --key-file, or set KLOKKE_API_KEY to an API key with the scope directory")
+    outcome = trio.run(partial(importing.import_file, file, url, key, chunk_lines=chunk_lines))
+    raise SystemExit(outcome.exit_status)
+
+
+@app.command
+def key(name: str, *, tenants: list[str] | None = None) -> None:
+    """Make an API key for a backend service; the key is shown once, the configuration keeps only its hash.
+
+    Example:
+
+        ./klokke key messages --tenants 0101 --tenants 0751
+    """
+    made = f"klokke_{secrets.token_urlsafe(32)}"
+    print(f"API key (give it to the service, it is not kept): {made}\n\nFor klokke.toml:\n\n[[service]]")
+    print(f'name = "{name}"\nkey_sha256 = "{hashlib.sha256(made.encode()).hexdigest()}"')
+    print(f"tenants = {json.dumps(tenants or ['*'])}\n" + 'scopes = ["events", "directory", "inbox", "ask"]')
+
+
+def main() -> None:
+    """Run a command; what is wrong is said in a sentence, never as a traceback."""
+    try:
+        app()
+    except (ConfigFaulty, ImportFailed, StoreMissing, StoreUnavailable, OSError) as error:
+        print(f"klokke: {error}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

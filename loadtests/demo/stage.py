@@ -1,0 +1,204 @@
+"""Builds the stage in a temporary folder: keys, simulated providers, configuration, engine. Takes it down again.
+
+Everything is made at run time; nothing outside the folder is touched. Every process dies with the demo.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from loadtests.demo.processes import Program, StageFault, undisturbed
+from loadtests.demo.settings import KEY_ID, PROJECT, TEAM_ID, TOPICS, Addresses, configuration
+
+START_SECONDS_MAX = 60.0
+SIMULATOR_SECONDS_MAX = 20.0
+STOP_SECONDS_MAX = 45.0  # the engine drains what is in hand, the store writes what it holds
+_METRICS_PORTS = 16  # counted up from the first
+
+
+class Stage(NamedTuple):
+    """What stands: where it listens, the key of the backend service, the ledgers, the programs."""
+
+    folder: Path
+    addresses: Addresses
+    api_key: str
+    ledgers: dict[str, Path]
+    programs: list[Program]
+
+    @property
+    def people_file(self) -> Path:
+        return self.folder / "people.ndjson"
+
+    @property
+    def posted_folder(self) -> Path:
+        return self.folder / "posted"
+
+    def check(self) -> None:
+        """Raise StageFault when any program has ended."""
+        for program in self.programs:
+            program.check()
+
+
+@contextmanager
+def stage(*, is_kept: bool, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
+    """Build the stage; take it down at the end, whatever happened. The folder stays when `is_kept` or after a fault."""
+    remove = not is_kept
+    with _sigterm_as_ctrl_c():
+        folder = Path(tempfile.mkdtemp(prefix="klokke-demo-"))
+        try:
+            (folder / "posted").mkdir()
+            with ExitStack() as undo:
+                programs: list[Program] = []
+                undo.callback(_stop, programs, say)
+                yield _build(folder, programs, seed, say)
+        except StageFault:
+            remove = False  # the logs that the message names
+            raise
+        finally:
+            if remove:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _build(folder: Path, programs: list[Program], seed: int, say: Callable[[str], None]) -> Stage:
+    say("making keys")
+    api_key = secrets.token_urlsafe(32)
+    _write_secret(folder / "api.key", api_key.encode())
+    _write_secret(folder / "ticket.key", secrets.token_bytes(32))
+    apns_public = _write_pair(folder / "apns.key", ec.generate_private_key(ec.SECP256R1()))
+    fcm_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    fcm_public = _write_pair(folder / "fcm.key", fcm_key)
+    say("starting the simulated providers")
+    ledgers = {name: folder / f"{name}.tsv" for name in ("apns", "fcm", "smtp")}
+    topics = [option for topic in TOPICS.values() for option in ("--topic", topic)]
+    options = {
+        "apns": ["--public-key", str(apns_public), "--key-id", KEY_ID, "--team-id", TEAM_ID, *topics],
+        "fcm": ["--public-key", str(fcm_public), "--project", PROJECT],
+        "smtp": [],
+    }
+    urls = {}
+    for name, ledger in ledgers.items():  # one after the other: the first makes the certificates
+        arguments = [name, "--ledger", str(ledger), "--tls-folder", str(folder / "tls"), "--seed", str(seed)]
+        module = ["channels.simulator", *arguments, *options[name]]
+        with undisturbed():
+            program = Program(f"the simulated {name}", module, folder / f"{name}.log", announces=True)
+            programs.append(program)
+        urls[name] = str(program.announcement(SIMULATOR_SECONDS_MAX)["url"])
+    api_port, gateway_port = _free_ports(2)
+    addresses = Addresses(
+        api_port, gateway_port, _free_run(_METRICS_PORTS), urls["apns"], urls["fcm"], urlsplit(urls["smtp"]).netloc
+    )
+    _write_service_account(folder, addresses.fcm_url)
+    config = folder / "klokke.toml"
+    config.write_text(configuration(addresses, hashlib.sha256(api_key.encode()).hexdigest()), "utf-8")
+    say("starting the engine")
+    with undisturbed():
+        engine = Program("the engine", ["engine", "run", "--config", str(config)], folder / "engine.log")
+        programs.append(engine)
+    built = Stage(folder, addresses, api_key, ledgers, programs)
+    _wait_until_ready(built, engine)
+    return built
+
+
+def _wait_until_ready(built: Stage, engine: Program) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    with httpx.Client(base_url=built.addresses.api, timeout=5.0, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            built.check()
+            try:
+                if client.get("/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass  # it does not listen yet
+            time.sleep(0.1)
+    raise StageFault(f"the engine was not ready within {START_SECONDS_MAX:.0f} s; its log: {engine.log}")
+
+
+def _stop(programs: list[Program], say: Callable[[str], None]) -> None:
+    """Stop the engine first, so that what is in hand still gets its answers, then the providers."""
+    if programs:
+        say("stopping everything")
+    for program in reversed(programs):
+        program.terminate()
+        program.wait(STOP_SECONDS_MAX)
+
+
+# --- keys and ports ----------------------------------------------------------------------------------------------
+
+
+def _write_pair(path: Path, key: PrivateKeyTypes) -> Path:
+    """Write a private key as PEM, and its public half beside it; returns the public file."""
+    _write_secret(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = path.with_suffix(".pub")
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return public
+
+
+def _write_service_account(folder: Path, fcm_url: str) -> None:
+    account = {
+        "type": "service_account",
+        "project_id": PROJECT,
+        "client_email": f"klokke@{PROJECT}.example",
+        "private_key": (folder / "fcm.key").read_text("ascii"),
+        "token_uri": f"{fcm_url}/token",
+    }
+    _write_secret(folder / "service-account.json", json.dumps(account, indent=1).encode())
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now; all are held until all are found, so that they differ."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _free_run(count: int) -> int:
+    """The first of so many free ports in a row."""
+    for first in range(9600, 60_000, count):
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise StageFault(f"there are no {count} free ports in a row on 127.0.0.1 for the metrics")
+
+
+@contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the demo as cleanly as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,4 @@
+"""The push channels: pure tables and payloads, the HTTP/2 sender against a scripted peer, and the reference clients.
+
+`peer.py` is the other end: a server on the `h2` library over TLS, whose behaviour each test writes in a few lines.
+"""

@@ -1,0 +1,1 @@
+"""E-mail: letters, the table of answers, the client against a scripted relay."""

@@ -1,0 +1,86 @@
+"""What a batch of answers means: everyone is accounted for, and lanes and endpoints are judged as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Unknown, Unreachable
+from engine.records.roster import headcount, numbers_of, roster_of
+from engine.records.words import End
+from engine.records.work import Endpoint
+from engine.rules.answering import LaneHealth, Reading, read_answers
+from engine.rules.breaker import PROVIDER_DOWN
+from engine.rules.lifecycle import ENDS, State
+from engine.rules.retry import Park, Slow
+from engine.rules.settling import check, settlement
+from tests.rules.people import NOON_MS, claim
+
+GONE = Rejected(reason="Unregistered", endpoint_gone=True, gone_since_ms=NOON_MS - 5)
+OUTCOMES: list[Outcome] = [
+    ACCEPTED,
+    GONE,
+    Rejected(reason="PayloadTooLarge", our_fault=True),
+    Throttled(reason="429", lane_wide=True, retry_after_seconds=7),
+    Throttled(reason="busy", lane_wide=False),
+    Unreachable(reason="503"),
+    Unreachable(reason="403", park=True),
+    Unknown(reason="timeout"),
+]
+
+
+def read(outcomes: Mapping[int, Outcome], health: LaneHealth | None = None, attempt: int = 1) -> Reading:
+    endpoints = [Endpoint(number, 1, b"address") for number in sorted(outcomes)]
+    of = claim(set(outcomes), attempt=attempt)
+    answers = [outcomes[endpoint.number] for endpoint in endpoints]
+    return read_answers(of, of.slice.people, endpoints, answers, health or LaneHealth(), NOON_MS, lambda: 0.5)
+
+
+@given(st.dictionaries(st.integers(0, 900), st.sampled_from(OUTCOMES), min_size=1, max_size=80), st.integers(1, 6))
+def test_everyone_ends_or_goes_on_and_only_as_the_table_allows(outcomes: dict[int, Outcome], attempt: int) -> None:
+    reading = read(outcomes, attempt=attempt)
+    settled = settlement(claim(set(outcomes), attempt=attempt), NOON_MS, reading.ends, reading.children, stamp="9-0")
+    check(settled)
+    assert len(settled.children) <= 4
+    assert {group.end for group in settled.ends} <= ENDS[State.MARKED]
+    accepted = [n for group in settled.ends if group.end is End.ACCEPTED for n in numbers_of(group.people)]
+    assert accepted == [number for number in sorted(outcomes) if outcomes[number] is ACCEPTED]
+
+
+def test_an_accepted_answer_that_is_not_the_shared_one_counts_too() -> None:
+    reading = read({1: Accepted(), 2: GONE})
+    assert [(group.end, group.people) for group in reading.ends] == [
+        (End.ACCEPTED, roster_of([1])),
+        (End.REJECTED, roster_of([2])),
+    ]
+
+
+def test_endpoints_that_are_gone_are_named_with_the_providers_time() -> None:
+    reading = read({1: GONE, 2: ACCEPTED})
+    assert reading.gone == [(Endpoint(1, 1, b"address"), NOON_MS - 5)]
+    assert reading.lane is None
+
+
+def test_a_doubted_batch_retires_nobody_parks_the_lane_and_rejects_only_what_is_believed() -> None:
+    reading = read(dict.fromkeys(range(60), GONE) | {70: Rejected(reason="BadPayload"), 71: ACCEPTED})
+    assert reading.gone == []
+    assert isinstance(reading.lane, Park)
+    assert [(group.end, headcount(group.people)) for group in reading.ends] == [(End.ACCEPTED, 1), (End.REJECTED, 1)]
+    (child,) = reading.children
+    assert (headcount(child.people), child.attempt, child.is_retry) == (60, 1, False)
+
+
+def test_an_open_breaker_keeps_the_attempts_of_those_who_were_surely_not_processed() -> None:
+    outcomes: dict[int, Outcome] = dict.fromkeys(range(30), Unreachable(reason="refused"))
+    reading = read({**outcomes, 40: Unknown(reason="timeout")})
+    assert reading.lane == Slow(NOON_MS + 5_000, PROVIDER_DOWN)
+    assert {(child.attempt, child.is_retry): headcount(child.people) for child in reading.children} == {
+        (1, False): 30,
+        (2, True): 1,
+    }
+
+
+def test_unknown_and_unreachable_are_no_answers() -> None:
+    assert read({1: Unknown(reason="t"), 2: Unreachable(reason="r"), 3: ACCEPTED, 4: GONE}).answered == 2
