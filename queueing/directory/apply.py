@@ -129,16 +129,20 @@ class Importer:
         if line.email is not None:
             texts.append(line.email.encode())
         addresses = {self._digests.of(text): text for text in texts}
-        guardians = tuple([known.numbers[id] for id in line.guardians])
-        cards = known.cards
-        unheard = any(guardian in cards and not cards[guardian].follows_child(number) for guardian in guardians)
+        guardians: tuple[int, ...] = ()
+        unheard = False
+        if line.guardians:
+            guardians = tuple([known.numbers[id] for id in line.guardians])
+            cards = known.cards
+            unheard = any(guardian in cards and not cards[guardian].follows_child(number) for guardian in guardians)
         return Upsert(
-            line,
-            stay,
-            posts_of(line, known.tenants),
-            guardians,
-            addresses,
-            now_ms,
+            line=line,
+            devices=stay,
+            posts=posts_of(line, known.tenants),
+            guardians=guardians,
+            addresses=addresses,
+            now_ms=now_ms,
+            touch=unheard,
             remind=unheard,
             expected=expected,
         )

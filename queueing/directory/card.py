@@ -8,6 +8,7 @@ Addresses are not on the card but in the block's endpoint hashes; the card has t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -16,6 +17,7 @@ from engine.rules.membership import Place, Post, pupil_places, rosters_of
 from engine.rules.person_planes import planes_of
 
 VACANT = b""
+NO_NAMES = frozenset[str]()
 
 Quiet = tuple[tuple[tuple[int, ...], str, str], ...]
 """Weekly quiet hours: days, from, until."""
@@ -75,27 +77,45 @@ def taken_slots(card: Card) -> list[tuple[str, int, Slot]]:
     ]
 
 
-def planes_of_card(card: Card, taken: Sequence[tuple[str, int, Slot]]) -> set[str]:
-    """Name the planes of a card that holds these slots."""
+def planes_of_card(card: Card, taken: Sequence[tuple[str, int, Slot]]) -> frozenset[str]:
+    """Name the planes of a card that holds these slots. People are of few kinds: mostly found, not made."""
     if card.gone:
-        return set()
-    roles = {post.role for post in card.posts}
+        return NO_NAMES
+    roles = [post.role for post in card.posts]
     for follow in card.follows:
         if follow.places:
-            roles.add(Role.GUARDIAN)
-    return planes_of(
-        language=card.language,
-        roles=roles,
-        off=card.off,
-        endpoints=[(lane, number) for lane, number, _ in taken],
-        bad_email=card.bad_email,
+            roles.append(Role.GUARDIAN)
+            break
+    return _planes(
+        card.language,
+        tuple(roles),
+        tuple(card.off.items()) if card.off else (),
+        tuple([(lane, number) for lane, number, _ in taken]),
+        card.bad_email,
     )
 
 
-def rosters_of_card(card: Card) -> set[str]:
-    if card.gone:
-        return set()
-    return rosters_of(card.posts, [follow.places for follow in card.follows if follow.places])
+@lru_cache(maxsize=1 << 14)
+def _planes(
+    language: Language,
+    roles: tuple[Role, ...],
+    off: tuple[tuple[Channel, tuple[Category, ...]], ...],
+    endpoints: tuple[tuple[str, int], ...],
+    bad_email: bool,
+) -> frozenset[str]:
+    return frozenset(planes_of(language=language, roles=roles, off=dict(off), endpoints=endpoints, bad_email=bad_email))
+
+
+def rosters_of_card(card: Card) -> frozenset[str]:
+    """Name the rosters of a card. A class comes in a row: mostly found, not made."""
+    if card.gone or not (card.posts or card.follows):
+        return NO_NAMES
+    return _rosters(card.posts, tuple([follow.places for follow in card.follows if follow.places]))
+
+
+@lru_cache(maxsize=1 << 14)
+def _rosters(posts: tuple[Post, ...], children: tuple[tuple[Place, ...], ...]) -> frozenset[str]:
+    return frozenset(rosters_of(posts, children))
 
 
 def pupil_places_of(card: Card | None) -> tuple[Place, ...]:

@@ -14,27 +14,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import trio
 
 from queueing.directory import journal, keys
 from queueing.directory.card import Card, decode
 from queueing.directory.draft import VERSION, Change, Draft, Owed, decode_owed
 from queueing.directory.family import Letter, read_letter
-from queueing.directory.mutations import Hear, Mutation, Release
+from queueing.directory.mutations import Hear, Mutation, release
 from queueing.directory.spread import CLAIM, FINISH, FORGET, GATHER, ROSTERS, Spread
 from queueing.link import Command, Link
 
 
-class Entry:
+class Entry(msgspec.Struct, gc=False):
     """One mutation of one person, and whether it changed anything."""
 
-    __slots__ = ("changed", "done", "mutation", "number")
-
-    def __init__(self, number: int, mutation: Mutation) -> None:
-        self.number = number
-        self.mutation = mutation
-        self.changed = False
-        self.done = False
+    number: int
+    mutation: Mutation
+    changed: bool = False
+    done: bool = False
 
 
 class Debt(NamedTuple):
@@ -94,7 +92,7 @@ class Committer:
     async def _deliver(self, letters: Sequence[tuple[int, Letter]]) -> None:
         if not letters:
             return
-        await self._commit([Entry(letter.guardian, Hear(letter.follow)) for _, letter in letters])
+        await self._commit([Entry(letter.guardian, Hear(follow=letter.follow)) for _, letter in letters])
         heard: dict[int, list[Letter]] = {}
         for block, letter in letters:
             heard.setdefault(block, []).append(letter)
@@ -159,7 +157,7 @@ class Committer:
         told = claims.replies(replies[len(masks) + len(roster_commands) :])
         others = [(VERSION.unpack_from(owner)[0], digest) for digest, owner in zip(claimed, told, strict=True) if owner]
         if others:
-            await self.commit([Entry(number, Release(digest)) for number, digest in others])
+            await self.commit([Entry(number, release(digest)) for number, digest in others])
             return None
         present = iter(replies[: len(masks)])
         present_rosters = iter(rosters.replies(replies[len(masks) : len(masks) + len(roster_commands)]))

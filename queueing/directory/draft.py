@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 
@@ -13,15 +13,13 @@ from engine.records.roster import pack_mask, unpack_mask
 from engine.records.words import EMAIL_LANE
 from engine.rules.quiet_week import half_hours
 from queueing.directory import keys
-from queueing.directory.card import Card, Quiet, Slot, encode, planes_of_card, rosters_of_card, taken_slots
+from queueing.directory.card import NO_NAMES, Card, Quiet, Slot, encode, planes_of_card, rosters_of_card, taken_slots
 from queueing.directory.family import Letter, hear, letters
 from queueing.directory.spread import COMMIT
 from queueing.link import Argument, Command
 
 VERSION = Struct(">I")
 _GENERATION = Struct(">H")
-_NONE = frozenset[str]()
-
 Taken = Sequence[tuple[str, int, Slot]]
 
 
@@ -40,19 +38,26 @@ decode_owed = msgspec.msgpack.Decoder(Owed).decode
 class Masks:
     """Bits of one block to turn on and off, per name. Who is turned on and off is on."""
 
-    __slots__ = ("off", "on")
+    __slots__ = ("_moves", "off", "on")
 
     def __init__(self) -> None:
         self.on: defaultdict[str, int] = defaultdict(int)
         self.off: defaultdict[str, int] = defaultdict(int)
+        self._moves: dict[tuple[frozenset[str], frozenset[str]], int] = {}
 
-    def move(self, before: Set[str], after: Set[str], bits: int) -> None:
-        """People were in the names `before` and are in those of `after`."""
+    def move(self, before: frozenset[str], after: frozenset[str], bits: int) -> None:
+        """People were in the names `before` and are in those of `after`. Many move alike: names come later."""
+        pair = (before, after)
+        self._moves[pair] = self._moves.get(pair, 0) | bits
+
+    def settle(self) -> None:
+        """Turn moves into bits by name."""
         on, off = self.on, self.off
-        for name in after - before:
-            on[name] |= bits
-        for name in before - after:
-            off[name] |= bits
+        for (before, after), bits in self._moves.items():
+            for name in after - before:
+                on[name] |= bits
+            for name in before - after:
+                off[name] |= bits
 
     def names(self) -> list[str]:
         return list(self.on.keys() | self.off.keys()) if self.off else list(self.on)
@@ -131,8 +136,8 @@ class Draft:
         self.cards += (keys.OFFSETS[offset], encode(new))
         if old is None:
             taken = taken_slots(new)
-            self.planes.move(_NONE, planes_of_card(new, taken), bit)
-            self.rosters.move(_NONE, rosters_of_card(new), bit)
+            self.planes.move(NO_NAMES, planes_of_card(new, taken), bit)
+            self.rosters.move(NO_NAMES, rosters_of_card(new), bit)
             self._note_endpoints(number, [], taken, addresses)
         else:
             taken_before, taken = taken_slots(old), taken_slots(new)
@@ -166,6 +171,8 @@ class Draft:
         """Fix the order in which the present masks are read."""
         for (before, after), people in self.schedules.items():
             self.quiet.move(_half_hours_of(before), _half_hours_of(after), people)
+        for masks in (self.planes, self.quiet, self.rosters):
+            masks.settle()
         self.plane_names = self.planes.names()
         self.quiet_names = self.quiet.names()
         self.roster_names = self.rosters.names()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -12,50 +11,37 @@ import msgspec
 from engine.records.person import SLOT_MAX, Device, Person
 from engine.records.words import EMAIL_LANE, Platform, device_lane
 from engine.rules.membership import Post
-from queueing.directory.card import Card, Follow, Slot, taken_slots
+from queueing.directory.card import VACANT, Card, Follow, Slot, taken_slots
 from queueing.directory.family import hear
 from queueing.directory.lanes import settle_lane, vacate
 
-_NO_ADDRESSES: Mapping[bytes, bytes] = {}
 
+class Mutation(msgspec.Struct, gc=False, kw_only=True):
+    """One step on one person. Structs, since an import makes two million of them."""
 
-class Mutation(ABC):
-    """One step on one person."""
+    touch: bool = False  # write the block even when nothing changed, to fence off who read it before
+    remind: bool = False  # write to the guardians even when nothing changed; comes with `touch`
+    addresses: dict[bytes, bytes] = {}  # digest -> address, for what may be new
+    forget: tuple[bytes, ...] = ()  # digests whose owner this person is not, whatever its card says
 
-    touch = False  # write the block even when nothing changed, to fence off who read it before
-    remind = False  # write to the guardians even when nothing changed; comes with `touch`
-    addresses: Mapping[bytes, bytes] = _NO_ADDRESSES  # digest -> address, for what may be new
-    forget: Sequence[bytes] = ()  # digests whose owner this person is not, whatever its card says
-
-    @abstractmethod
     def on(self, card: Card | None) -> Card | None:
         """The next card; the same one when there is nothing to change."""
+        raise NotImplementedError
 
 
-class Upsert(Mutation):
-    """The card that a person's line asks for. With `expected` only if the card is still that one."""
+class Upsert(Mutation, kw_only=True):
+    """The card that a person's line asks for. With `expected` only if the card is still that one.
 
-    def __init__(
-        self,
-        line: Person,
-        devices: Sequence[Device],  # those of the line that stay
-        posts: tuple[Post, ...],
-        guardians: tuple[int, ...],
-        addresses: dict[bytes, bytes],  # digests in the line's order, e-mail last
-        now_ms: int,
-        *,
-        remind: bool = False,
-        expected: Card | None = None,
-    ) -> None:
-        self.line = line
-        self.devices = devices
-        self.posts = posts
-        self.guardians = guardians
-        self.addresses = addresses
-        self.now_ms = now_ms
-        self.touch = self.remind = remind
-        self.expected = expected
-        self.stale = False
+    `addresses` holds the devices' digests in the line's order, then the e-mail's.
+    """
+
+    line: Person
+    devices: Sequence[Device]  # those of the line that stay
+    posts: tuple[Post, ...]
+    guardians: tuple[int, ...]
+    now_ms: int
+    expected: Card | None = None
+    stale: bool = False
 
     def on(self, card: Card | None) -> Card | None:
         if self.expected is not None:
@@ -63,19 +49,16 @@ class Upsert(Mutation):
             if self.stale:
                 return card
         line = self.line
-        lanes = self._lanes({} if card is None else card.lanes)
-        email = lanes.get(EMAIL_LANE, ())
-        old_email = () if card is None else card.lanes.get(EMAIL_LANE, ())
-        same_email = bool(email and old_email) and email[0].digest == old_email[0].digest
+        lanes = self._lanes(card.lanes if card else {})
         return Card(
             line.id,
             line.tenant,
             line.language,
             self.posts,
             self.guardians,
-            () if card is None else card.follows,
+            card.follows if card else (),
             lanes,
-            card is not None and card.bad_email and same_email and bool(line.email),
+            card is not None and card.bad_email and _same_email(card.lanes, lanes),
             line.off,
             tuple([(hours.days, hours.start, hours.until) for hours in line.quiet]) if line.quiet else (),
         )
@@ -87,6 +70,8 @@ class Upsert(Mutation):
             wanted.setdefault(lane_of(device), []).append((next(digests), place))
         if self.line.email is not None:
             wanted[EMAIL_LANE] = [(next(digests), 0)]
+        if not old:
+            return {lane: settle_lane((), digests_there, self.now_ms) for lane, digests_there in wanted.items()}
         lanes = {lane: settle_lane(slots, wanted.get(lane, ()), self.now_ms) for lane, slots in old.items()}
         for lane, digests_there in wanted.items():
             if lane not in lanes:
@@ -105,11 +90,10 @@ class Depart(Mutation):
         return Card(card.id, "", follows=follows, lanes=lanes)
 
 
-class Hear(Mutation):
+class Hear(Mutation, kw_only=True):
     """A guardian hears of a child. Who is gone hears nothing."""
 
-    def __init__(self, follow: Follow) -> None:
-        self.follow = follow
+    follow: Follow
 
     def on(self, card: Card | None) -> Card | None:
         return card if card is None or card.gone else hear(card, self.follow)
@@ -118,28 +102,25 @@ class Hear(Mutation):
 class Release(Mutation):
     """A device token is about to belong to somebody else. Always writes, so that a claim under way starts again."""
 
-    touch = True
-
-    def __init__(self, digest: bytes) -> None:
-        self.forget = (digest,)
-
     def on(self, card: Card | None) -> Card | None:
         if card is None:
             return None
         for lane, number, slot in taken_slots(card):
-            if slot.digest == self.forget[0] and lane != EMAIL_LANE:
+            if slot.digest in self.forget and lane != EMAIL_LANE:
                 return with_slot(card, lane, number, vacate(slot))
         return card
 
 
-class Retire(Mutation):
+class Retire(Mutation, kw_only=True):
     """The provider called an endpoint dead: a device is freed, an e-mail address is marked bad and kept.
 
     Nothing happens when the slot has another generation by now, or was registered after the provider's time stamp.
     """
 
-    def __init__(self, lane: str, slot: int, generation: int, gone_since_ms: int | None) -> None:
-        self.lane, self.slot, self.generation, self.gone_since_ms = lane, slot, generation, gone_since_ms
+    lane: str
+    slot: int
+    generation: int
+    gone_since_ms: int | None
 
     def on(self, card: Card | None) -> Card | None:
         if card is None or card.gone or self.slot >= len(card.lanes.get(self.lane, ())):
@@ -154,12 +135,12 @@ class Retire(Mutation):
         return with_slot(card, self.lane, self.slot, vacate(slot))
 
 
-class Register(Mutation):
+class Register(Mutation, kw_only=True):
     """An app reports its token: the device is added, or its registration time renewed. Either way it is the newest."""
 
-    def __init__(self, device: Device, digest: bytes, now_ms: int) -> None:
-        self.lane, self.digest, self.now_ms = lane_of(device), digest, now_ms
-        self.addresses = {digest: device.token.encode()}
+    lane: str
+    digest: bytes
+    now_ms: int
 
     def on(self, card: Card | None) -> Card | None:
         if card is None or card.gone:
@@ -179,6 +160,14 @@ class Register(Mutation):
             for slot in settled
         )
         return _replace(card, lanes={**card.lanes, self.lane: renewed})
+
+
+def release(digest: bytes) -> Release:
+    return Release(touch=True, forget=(digest,))
+
+
+def register(device: Device, digest: bytes, now_ms: int) -> Register:
+    return Register(lane=lane_of(device), digest=digest, now_ms=now_ms, addresses={digest: device.token.encode()})
 
 
 def lane_of(device: Device) -> str:
@@ -202,6 +191,11 @@ def devices_that_stay(devices: Sequence[Device]) -> Sequence[Device]:
         if counts[lane] <= SLOT_MAX:
             stay.append(device)
     return stay[::-1]
+
+
+def _same_email(old: Mapping[str, tuple[Slot, ...]], new: Mapping[str, tuple[Slot, ...]]) -> bool:
+    before, after = old.get(EMAIL_LANE, ()), new.get(EMAIL_LANE, ())
+    return bool(before and after) and before[0].digest == after[0].digest != VACANT
 
 
 def with_slot(card: Card, lane: str, number: int, slot: Slot) -> Card:

@@ -18,7 +18,7 @@ from queueing.directory.apply import Importer, batches
 from queueing.directory.catalogue import Catalogue
 from queueing.directory.commit import Committer, Entry
 from queueing.directory.index import Digests, read_secret
-from queueing.directory.mutations import Mutation, Register, Retire
+from queueing.directory.mutations import Mutation, Retire, register
 from queueing.directory.spread import SCRIPTS
 from queueing.link import Link
 
@@ -105,10 +105,12 @@ class StoreDirectory:
         if number is None:
             return False
         digests = Digests(await read_secret(self._link))
-        return await self._mutate(number, Register(device, digests.of(device.token.encode()), now_ms))
+        return await self._mutate(number, register(device, digests.of(device.token.encode()), now_ms))
 
     async def retire(self, lane: str, slot: int, number: int, generation: int, gone_since_ms: int | None) -> bool:
-        return await self._mutate(number, Retire(lane, slot, generation, gone_since_ms))
+        return await self._mutate(
+            number, Retire(lane=lane, slot=slot, generation=generation, gone_since_ms=gone_since_ms)
+        )
 
     async def repair(self) -> int:
         """Finish what writers that died left half done; answers how many blocks that were.
