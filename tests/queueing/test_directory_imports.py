@@ -45,6 +45,12 @@ LINES: list[tuple[str, str]] = [
     (PERSON + ',"devices":[{"platform":"ios","app":"p","app":"q","token":"12345678"}]}', "line: a field stands twice"),
     ('{"kind":"person","id" :"a","tenant":"0101","id":"b"}', "line: a field stands twice"),
     ('{"kind":"person","\\u0069d":"a","tenant":"0101","id":"b"}', "line: a field stands twice"),
+    (
+        PERSON
+        + ',"profiles":[{"institution":"s","role":"staff","groups":["a"],"groups":["a"]},'
+        + '{"institution":"s","role":"staff"}]}',
+        "line: a field stands twice",
+    ),
     (PERSON + ',"email":"a@b.dk","off":{"push":["post"],"push":["post"]}}', "line: a field stands twice"),
     ('{"kind":"gone","id":"a","id":"a"}', "line: a field stands twice"),
     ("\ufeff" + PERSON + "}", "line: starts with a byte order mark"),
