@@ -197,6 +197,14 @@ async def _queue_figures(parts: Parts) -> None:
         await trio.sleep(QUEUE_FIGURES_SECONDS)
 
 
+async def resume_lane(folder: Path, config: Config, lane: str) -> str | None:
+    """Resume a lane of a running engine; says why it was parked, None when it was not."""
+    lanes = StoreLanes(Link(config.store.url or embedded.url(folder / config.store.folder)), limits(config))
+    reason = (await lanes.parked()).get(lane)
+    await lanes.resume(lane)
+    return reason
+
+
 # --- checks before the start -------------------------------------------------------------------------------------
 
 

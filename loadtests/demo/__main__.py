@@ -68,18 +68,12 @@ def demo(
 ) -> int:
     """Run the demo.
 
-    Parameters
-    ----------
-    recipients:
-        How many people the school platform has; 2,000,000 is Denmark.
-    json_file:
-        Where to write the figures as JSON.
-    keep:
-        Leave everything running until Ctrl-C and print where it is; the folder stays.
-    seed:
-        Another seed makes other people.
-    years:
-        Years since the first people joined; moves scatter families over the recipient numbers.
+    Args:
+        recipients: How many people the school platform has; 2,000,000 is Denmark.
+        json_file: Where to write the figures as JSON.
+        keep: Leave everything running until Ctrl-C and print where it is; the folder stays.
+        seed: Another seed makes other people.
+        years: Years since the first people joined; moves scatter families over the recipient numbers.
     """
     console = Console(highlight=False)
     with stage(is_kept=keep, seed=seed, say=lambda text: console.print(f"[dim]{text} ...[/dim]")) as built:
