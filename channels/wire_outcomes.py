@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
 
-from channels.http2.jobs import Failure, FailureKind
-from engine.outcomes import Outcome, Unknown, Unreachable
+from channels.http2.jobs import OUT_OF_TIME, Failure, FailureKind
+from engine.outcomes import Outcome, Throttled, Unknown, Unreachable
 
 RETRY_AFTER_MIN_SECONDS = 1.0
 RETRY_AFTER_MAX_SECONDS = 3_600.0  # a provider that asks for more is asked again after an hour
@@ -14,9 +14,15 @@ _OPERATOR_MUST_ACT = frozenset({"certificate_refused", "no_http2"})
 
 
 def failure_outcome(failure: Failure) -> Outcome:
-    """A failure to send: surely not processed, or unknown. A refused certificate parks the lane: waiting cures none."""
+    """A failure to send: surely not processed, or unknown.
+
+    A refused certificate parks the lane, since waiting cures none. A push whose turn did not come in time was not sent:
+    the lane is slower than we claim, so it pauses and the push keeps its attempts.
+    """
     if failure.kind is FailureKind.UNKNOWN:
         return Unknown(reason=failure.reason)
+    if failure.reason == OUT_OF_TIME:
+        return Throttled(reason=OUT_OF_TIME, lane_wide=True, retry_after_seconds=RETRY_AFTER_MIN_SECONDS)
     return Unreachable(reason=failure.reason, park=failure.reason in _OPERATOR_MUST_ACT)
 
 

@@ -2,9 +2,12 @@
 
     intake/      1  the HTTP API: admit events, change people, ask what happened
     fanout       2-4  audience, policy, plan: an event becomes slices
-    dispatch     5-9  permits, claim, check again, mark, send, read the answers
+    dispatch     5  the loops of each lane: permits, claims, a task for each claim (watch says where work waits)
+    sending      6-9  one claimed slice: checked again (recheck), addressed (addresses), marked, sent
     settlement   10-11  what each answer leads to, written once
     upkeep       what nobody waits for: due work, lost leases, expiry, sweeps
+    resolving    asks the directory for what the rules need; combining: calls of many tasks in one round trip
+    lease_keeper keeps what is in hand; patience: going on after the store was away
     rules/       the pure room: every decision, no await, no clock, no random
     records/     the nouns; outcomes: what a provider can answer; ports: the doors to other rooms
     config       klokke.toml; supervisor: the processes; drain: stopping in order

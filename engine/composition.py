@@ -127,6 +127,8 @@ async def run_intake(parts: Parts) -> None:
                 key_sha256=service.key_sha256,
                 tenants=service.tenants,
                 scopes=tuple(api_keys.Scope(scope) for scope in service.scopes),
+                rate_per_second=service.rate_per_second,
+                per_day=service.per_day,
             )
             for service in config.service
         ],
@@ -135,6 +137,7 @@ async def run_intake(parts: Parts) -> None:
         withdraw=parts.inbox.withdraw,
         take_chunk=imports.take_chunk,
         next_line=imports.next_line,
+        find_admitted=parts.work.find_admitted,
         observer=parts.observer,
         now_ms=wall_ms,
     )
@@ -187,8 +190,8 @@ async def run_dispatch(parts: Parts) -> None:
 async def _queue_figures(parts: Parts) -> None:
     while True:
         try:
-            ready = await parts.work.ready()
-            parts.observer.queues(ready, parts.config.lanes, await parts.lanes.parked(), wall_ms())
+            depths = await parts.work.depths()
+            parts.observer.queues(depths, parts.config.lanes, await parts.lanes.parked(), wall_ms())
         except StoreUnavailable:
             log.warning("the store does not answer")
         await trio.sleep(QUEUE_FIGURES_SECONDS)

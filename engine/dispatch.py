@@ -30,7 +30,7 @@ from engine.ports import Directory, Lanes, Observer, Sender, Work
 from engine.recheck import Rechecker
 from engine.records.errors import StoreUnavailable
 from engine.records.roster import headcount
-from engine.records.words import Urgency
+from engine.records.words import EMAIL_LANE, Urgency
 from engine.records.work import SLICE_PEOPLE_MAX, Claim
 from engine.rules.answering import LaneHealth
 from engine.sending import Sending
@@ -48,10 +48,15 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     lease_seconds: float = 30.0  # a dead worker's slices wait at most this long
     answer_seconds: float = 15.0  # FCM: at least 10; an answer later than this is an unknown outcome
+    letters_seconds: float = 60.0  # e-mail: the same for a whole slice, since letters go one after the other
     urgent_people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane
     look_seconds: float = 0.5  # the bell says when there is work; it may be missed
     lane_seconds: float = 1.0  # a slowed or parked lane is asked again so often, since it may be resumed
     people_max: int = 16 * SLICE_PEOPLE_MAX  # in flight on each lane: 160 ms of a lane at 100,000 a second
+
+    def patience(self, lane: str) -> float:
+        """How long a batch on this lane may take."""
+        return self.letters_seconds if lane == EMAIL_LANE else self.answer_seconds
 
 
 class Dispatcher:
@@ -88,7 +93,7 @@ class Dispatcher:
             """A way of its own for each half of the urgencies: an urgent round trip is never queued behind bulk."""
             rechecker, addresses = Rechecker(directory, now_ms), Addresses(directory)
             settler = Settler(work, lanes, directory, self._keeper, observer, now_ms, draw, healths)
-            way = Sending(work, senders, rechecker, addresses, settler, self._keeper, now_ms, settings.answer_seconds)
+            way = Sending(work, senders, rechecker, addresses, settler, self._keeper, now_ms, settings.patience)
             self._services += [*rechecker.services, addresses.run, settler.run, way.run]
             return way
 
@@ -158,11 +163,17 @@ class Stream:
                 if self._may_take():
                     await self._take(hands, drain)
                 else:
-                    self.is_short = False
+                    self._note(is_short=False)
                     await self._desk.watch.wait()
                 backoff.reset()
             except StoreUnavailable:
                 await drain.sleep(backoff.next_seconds())
+
+    def _note(self, *, is_short: bool) -> None:
+        """Remember whether permits are short; who gave way to us goes on at once when they no longer are."""
+        was_short, self.is_short = self.is_short, is_short
+        if was_short and not is_short:
+            self._desk.watch.wake()
 
     def _may_take(self) -> bool:
         # Not for a little room: claims of a few people would cut slices into crumbs.
@@ -175,7 +186,7 @@ class Stream:
         # The last slice of a claim may exceed what was asked for. Permits for that too, where the limiter has them,
         # so that a slice is cut only when the limiter is short.
         permits = await desk.lanes.take(desk.lane, room + SLICE_PEOPLE_MAX - 1, desk.now_ms())
-        self.is_short = permits.granted < room
+        self._note(is_short=permits.granted < room)
         if permits.granted:
             asked = min(room, permits.granted)
             claims = await desk.work.claim(
@@ -189,7 +200,7 @@ class Stream:
             claimed = sum(headcount(claim.slice.people) for claim in claims)
             self._hand_out(claims, permits.granted, hands)
             if claimed < asked:
-                self.is_short = False
+                self._note(is_short=False)
                 if len(claims) < CLAIM_SLICES_FULL:
                     desk.watch.emptied(desk.lane, self._urgencies)
             await self._give_back(permits.granted - claimed)

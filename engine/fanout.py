@@ -69,6 +69,7 @@ class FanOut:
     ) -> None:
         self._work = work
         self._directory = directory
+        self._strategies = resolving.Strategies(directory, now_ms)
         self._routes = routes_of(lanes)
         self._observer = observer
         self._now_ms = now_ms
@@ -144,7 +145,7 @@ class FanOut:
         await self._plan_parts(event, frozen, stamp if frozen == audience else NO_STAMP)
 
     async def _plan_parts(self, event: Event, audience: Roster, stamp: str) -> None:
-        allowed = await resolving.allowed_channels(self._directory, event)
+        allowed = await self._strategies.allowed(event)
         together = trio.Semaphore(self._settings.parts_max)
 
         async def plan_part(shard: int, people: Roster) -> None:

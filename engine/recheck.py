@@ -7,13 +7,14 @@ no read at all.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from engine import resolving
 from engine.combining import Combiner
 from engine.ports import Directory
 from engine.records.roster import Roster
+from engine.records.words import Channel
 from engine.records.work import Claim, Settled
 from engine.rules import audience as audiences
 from engine.rules import quiet, recheck
@@ -40,6 +41,7 @@ class Rechecker:
     def __init__(self, directory: Directory, now_ms: Callable[[], int]) -> None:
         self._directory = directory
         self._now_ms = now_ms
+        self._strategies = resolving.Strategies(directory, now_ms)
         self._journal: Journal | None = None
         self._planes = PlaneCache(directory)
         self._catch_up = Combiner(self._read_journal)
@@ -57,8 +59,9 @@ class Rechecker:
         journal = await self._catch_up(piece.stamp)
         stamp = journal.newest  # read before anything that is judged by it
         ends: list[Settled] = []
-        if self._is_touched(journal, claim, people):
-            people, ends = await self._stand(claim, route, people)
+        allowed = await self._strategies.allowed(event)
+        if route.channel not in allowed or self._is_touched(journal, claim, people):
+            people, ends = await self._stand(claim, route, people, allowed)
         is_noisy = quiet.respects_quiet(event.urgency, route.channel)
         now_ms = self._now_ms()
         plane_now = quiet.plane_now(now_ms)
@@ -78,10 +81,11 @@ class Rechecker:
         # Audiences that name pupils are small; they are always asked again.
         return bool(needs.guardians_of) or journal.is_touched(claim.slice.stamp, people, needs.rosters)
 
-    async def _stand(self, claim: Claim, route: Route, people: Roster) -> recheck.Standing:
+    async def _stand(
+        self, claim: Claim, route: Route, people: Roster, allowed: Collection[Channel]
+    ) -> recheck.Standing:
         event, blocks = claim.event, list(people)
         audience = await resolving.resolve(self._directory, event.audience, blocks)
-        allowed = await resolving.allowed_channels(self._directory, event)
         planes = await self._directory.planes(blocks, planes_needed(event, [route], allowed))
         return recheck.stand(event, route, people, audience, planes, allowed)
 

@@ -51,7 +51,7 @@ class Sending:
         settler: Settler,
         keeper: LeaseKeeper,
         now_ms: Callable[[], int],
-        answer_seconds: float,
+        answer_seconds: Callable[[str], float],
     ) -> None:
         self._senders = senders
         self._rechecker = rechecker
@@ -134,7 +134,7 @@ class Sending:
             slot=piece.slot,
             language=language,
             endpoints=endpoints,
-            deadline_seconds=self._answer_seconds,
+            deadline_seconds=self._answer_seconds(piece.lane),
         )
         try:
             found = await self._senders[piece.lane].send(batch)

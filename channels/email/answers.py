@@ -113,7 +113,8 @@ LOST = Unreachable(reason="connection_lost")
 LOST_AFTER_DOT = Unknown(reason="connection_lost")
 NO_ANSWER = Unreachable(reason="no_answer")
 NO_ANSWER_AFTER_DOT = Unknown(reason="no_answer")
-OUT_OF_TIME = Unreachable(reason="out_of_time")  # the batch's deadline passed before the letter's turn came
+OUT_OF_TIME = Throttled(reason="out_of_time", lane_wide=True, retry_after_seconds=1.0)
+"""The batch's deadline passed before the letter's turn came: the relay is slower than we claim, nobody is at fault."""
 NO_TLS = Unreachable(reason="starttls_not_offered", park=True)
 UNTRUSTED = Unreachable(reason="tls_untrusted", park=True)
 NO_LOGIN_OFFERED = Unreachable(reason="relay_offers_no_login", park=True)

@@ -16,6 +16,7 @@ from channels.http2.frames import ErrorCode, ProtocolError
 TABLE_BYTES = 4096  # RFC 9113: what a peer offers unless it says otherwise; we never use more
 HEADER_LIST_BYTES_MAX = 65_536
 _BLOCKS_MAX = 64  # encoded templates kept per connection; there is one per event, so old ones are worth nothing
+_KNOWN_ANSWERS_MAX = 128
 
 Header = tuple[bytes, bytes]
 
@@ -159,13 +160,25 @@ class AnswerReader:
     """
 
     def __init__(self, *, is_stateless: bool) -> None:
+        self._is_stateless = is_stateless
+        self._known: dict[bytes, tuple[Header, ...]] = {}
         self._decoder = Decoder(max_header_list_size=HEADER_LIST_BYTES_MAX)
         if is_stateless:
             self._decoder.header_table_size = 0
             self._decoder.max_allowed_table_size = 0
 
     def read(self, block: bytes) -> tuple[Header, ...]:
+        # Refusals of one second often have the very same headers; ten of them, Huffman-coded, take 100 us to decode.
+        # Without a table the same bytes always mean the same, so they are decoded once.
+        known = self._known.get(block)
+        if known is not None:
+            return known
         try:
-            return tuple((bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True))
+            headers = tuple((bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True))
         except HPACKError as error:
             raise ProtocolError(ErrorCode.COMPRESSION_ERROR, "headers cannot be decoded") from error
+        if self._is_stateless:
+            if len(self._known) >= _KNOWN_ANSWERS_MAX:
+                self._known.clear()
+            self._known[block] = headers
+        return headers

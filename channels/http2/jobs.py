@@ -18,6 +18,10 @@ RESENDS_MAX = 3
 """How often a request that was surely not processed is sent again before the caller hears of it."""
 
 
+OUT_OF_TIME = "no_stream_in_time"
+"""The reason of a request that was never sent, since no stream was free while there was time for an answer."""
+
+
 class Answer(NamedTuple):
     """What the server said. The headers of a 200 are left out: most are never decoded."""
 
@@ -201,7 +205,7 @@ class Queue:
     def expire(self, now: float) -> None:
         """Give up what waited too long for a stream or a connection."""
         for job in [job for job in self._jobs if job.start_by <= now]:
-            job.fail_pending("no_stream_in_time")
+            job.fail_pending(OUT_OF_TIME)
         self._sift()
 
     def fail_all(self, reason: str) -> None:

@@ -31,13 +31,12 @@ _INDEXED_STATUS = {200: b"\x88", 204: b"\x89", 400: b"\x8c", 404: b"\x8d", 500: 
 ANSWER_ENDS: tuple[bytes, ...] = tuple(
     n.to_bytes(3, "big") + bytes((HEADERS, END_HEADERS | END_STREAM)) for n in range(2048)
 )
-"""First five bytes of a HEADERS frame that ends the stream, by block length; the stream's four bytes follow."""
+"""First five bytes of a HEADERS frame that ends the stream, by block length; the stream's four bytes follow.
+These tables are for the hot path, whose answers are short; `frames.frame` makes any."""
 ANSWER_GOES_ON: tuple[bytes, ...] = tuple(n.to_bytes(3, "big") + bytes((HEADERS, END_HEADERS)) for n in range(2048))
 """The same where DATA follows."""
 LAST_DATA: tuple[bytes, ...] = tuple(n.to_bytes(3, "big") + bytes((0, END_STREAM)) for n in range(4096))
 """First five bytes of a DATA frame that ends the stream, by body length."""
-
-BODY_BYTES_MAX = len(LAST_DATA) - 1
 
 
 def block(status: int, fields: Fields) -> bytes:

@@ -48,13 +48,21 @@ class Apns:
         validating: False takes everything (accept-all), and still keeps the ledger.
         streams: stream limit of a connection after its first accepted push.
         streams_at_first: before that; Apple allows one with token authentication.
+        first_id: where the ids start that are made for pushes without one; random if left out.
     """
 
     provider = "apns"
     wanted: Sequence[bytes] = (b":path", b"apns-id", b"apns-collapse-id", b"content-length")
 
     def __init__(
-        self, ledger: Ledger, *, validating: bool, sender: rules.Sender, streams: int, streams_at_first: int
+        self,
+        ledger: Ledger,
+        *,
+        validating: bool,
+        sender: rules.Sender,
+        streams: int,
+        streams_at_first: int,
+        first_id: int | None = None,
     ) -> None:
         self._ledger = ledger
         self._validating = validating
@@ -74,7 +82,7 @@ class Apns:
         self._stamp = b"0\tapns\t200\t\t"
         self._facts: dict[bytes, _Facts | None] = {}
         self._credentials: dict[bytes, rules.Credential] = {}
-        self._made = itertools.count(uuid.uuid4().int)
+        self._made = itertools.count(uuid.uuid4().int if first_id is None else first_id)
 
     def begin(self, unix_seconds: float) -> None:
         self._now = unix_seconds
@@ -95,18 +103,14 @@ class Apns:
         token, delivery, collapse, length, _ = values
         if length and int(length) != len(body):
             return None
+        if self._validating and voucher.until <= self._now:
+            return None
         event = text = b""
-        if self._validating:
-            if voucher.until <= self._now:
-                return None
+        if self._validating or self._ledger.is_kept:
             facts = self._facts[body] if body in self._facts else self._read(body)
-            if facts is None or voucher.push_type not in facts.push_types:
+            if facts is None or (self._validating and voucher.push_type not in facts.push_types):
                 return None
             _, event, text = facts
-        elif self._ledger.is_kept:
-            facts = self._facts[body] if body in self._facts else self._read(body)
-            if facts is not None:
-                _, event, text = facts
         if not delivery:
             delivery = self._make_id()
         if self._ledger.is_kept:
@@ -115,7 +119,9 @@ class Apns:
 
     def answer(self, fields: Sequence[Field], body: bytes, fate: Fate | None) -> Answer:
         headers = dict(fields)
-        delivery = headers.get(b"apns-id") or self._make_id()
+        delivery = headers.get(b"apns-id", b"")
+        if not rules.is_message_id(delivery.decode("latin-1")):
+            delivery = self._make_id()
         path = headers.get(b":path", b"").decode("latin-1")
         token = rules.device_token(path)
         status, reason, since_ms = self._decide(fields, headers, token, body, fate)

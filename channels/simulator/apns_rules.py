@@ -136,6 +136,11 @@ def credential(authorization: str | None, sender: Sender, now: float) -> Credent
     return Credential("", float(issued + TOKEN_SECONDS_MAX))
 
 
+def is_message_id(value: str) -> bool:
+    """Whether an apns-id is a UUID in its canonical lower-case form."""
+    return bool(_ID.fullmatch(value))
+
+
 def judge_line(method: str, path: str) -> str:
     """Judge method and path; empty when they are right, else Apple's reason."""
     if method != "POST":
@@ -155,7 +160,7 @@ def judge_headers(fields: Sequence[Field], sender: Sender) -> str:
         return "DuplicateHeaders"
     headers = {name: value.decode("latin-1") for name, value in fields}
     apns_id = headers.get(b"apns-id")
-    if apns_id is not None and not _ID.fullmatch(apns_id):
+    if apns_id is not None and not is_message_id(apns_id):
         return "BadMessageId"
     return (
         _judge_topic(headers, sender)

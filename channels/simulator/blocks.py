@@ -79,7 +79,8 @@ class _Part(NamedTuple):
 class _Slot(NamedTuple):
     """Where one wanted value of a layout comes from: a constant, or a group of the match that may be coded."""
 
-    constant: bytes | None
+    is_constant: bool
+    constant: bytes | None  # None: it stands there, but does not fit its shape
     shape: Shape
     is_huffman: bool
 
@@ -111,12 +112,14 @@ class Layout:
             of_name = [part for part in parts if part.name == name]
             # a value that the block lacks is the empty last group
             order.append(groups.get(name, compiled.groups))
-            constant = shapes[name].varying(of_name[0].value) if of_name and name not in groups else None
-            slots.append(_Slot(constant, shapes[name], bool(of_name) and name in groups and of_name[0].is_huffman))
+            is_constant = bool(of_name) and name not in groups
+            constant = shapes[name].varying(of_name[0].value) if is_constant else None
+            is_huffman = name in groups and of_name[0].is_huffman
+            slots.append(_Slot(is_constant, constant, shapes[name], is_huffman))
         # the empty last group once more: `group` of a single number would give no tuple
         self._order = (*order, compiled.groups)
         self._slots = slots
-        self._coded = any(slot.is_huffman or slot.constant is not None for slot in slots)
+        self._coded = any(slot.is_huffman or slot.is_constant for slot in slots)
 
     def values(self, match: re.Match[bytes]) -> tuple[bytes, ...] | None:
         """The wanted values without their leads, and one more; None when one does not fit its shape after all."""
@@ -125,9 +128,11 @@ class Layout:
             return found
         values: list[bytes] = []
         for slot, raw in zip(self._slots, found, strict=False):
-            value = slot.constant
-            if value is None:
-                value = slot.shape.varying(huffman.decode(raw) or b"") if slot.is_huffman else raw
+            value: bytes | None = raw
+            if slot.is_constant:
+                value = slot.constant
+            elif slot.is_huffman:
+                value = slot.shape.varying(huffman.decode(raw) or b"")
             if value is None:
                 return None
             values.append(value)

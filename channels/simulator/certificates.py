@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import ssl
 from pathlib import Path
@@ -24,6 +25,13 @@ def files(folder: Path) -> Files:
     """Use the certificates of a folder, or make them for `localhost`, 127.0.0.1 and ::1 when one is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     found = Files(folder / CA, folder / CERTIFICATE, folder / KEY)
+    with (folder / ".lock").open("wb") as lock:  # two simulators that start at once must end up with one authority
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _make_if_missing(found)
+    return found
+
+
+def _make_if_missing(found: Files) -> None:
     if not all(path.exists() for path in found):
         authority = trustme.CA(organization_name="Simulated provider, for tests only")
         issued = authority.issue_cert("localhost", "127.0.0.1", "::1")
@@ -32,7 +40,6 @@ def files(folder: Path) -> Files:
             file.write(issued.private_key_pem.bytes())
         found.certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         found.ca.write_bytes(authority.cert_pem.bytes())
-    return found
 
 
 def server_context(found: Files, protocols: list[str]) -> ssl.SSLContext:

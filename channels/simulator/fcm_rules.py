@@ -25,6 +25,10 @@ _TOPIC_IN_CONDITION = re.compile(r"'[a-zA-Z0-9\-_.~%]+' in topics")
 _TOKEN = re.compile(r"[A-Za-z0-9:_\-]{8,4096}")
 
 
+_ECHO_MAX = 200
+"""Characters of a sender's own words that an error repeats."""
+
+
 class FcmError(NamedTuple):
     """One of Google's errors: HTTP status, google.rpc status name, FCM error code (may be empty), what and where."""
 
@@ -65,7 +69,7 @@ NOT_FCM = frozenset({"UNAUTHENTICATED", "PERMISSION_DENIED", "NOT_FOUND"})
 
 def error(reason: str, message: str, field: str = "") -> FcmError:
     http, rpc = RPC_OF[reason]
-    return FcmError(http, rpc, "" if reason in NOT_FCM else reason, message, field)
+    return FcmError(http, rpc, "" if reason in NOT_FCM else reason, message[:_ECHO_MAX], field[:_ECHO_MAX])
 
 
 def invalid(field: str, message: str) -> FcmError:

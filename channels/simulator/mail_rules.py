@@ -17,16 +17,18 @@ from functools import lru_cache
 from typing import NamedTuple
 
 LINE_BYTES_MAX = 998
+QP_LINE_BYTES_MAX = 76
 _DEPTH_MAX = 8
 
-_LONG_LINE = re.compile(rb"[^\r\n]{999}")
-_HEADER = re.compile(rb"([\x21-\x39\x3b-\x7e]+):((?:[^\r\n]|\r\n[ \t])*)\r\n")
+_HEADER = re.compile(rb"([\x21-\x39\x3b-\x7e]+):([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)\r\n")
 _MESSAGE_ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
 _ADDRESS = re.compile(r"[^@\s<>]+@[A-Za-z0-9.\-\[\]:]+")
 _FROM = re.compile(rf'(?:(?:"(?:[^"\\]|\\.)*"|[^<>",;:@]*) ?<{_ADDRESS.pattern}>|{_ADDRESS.pattern})')
 _TYPE = re.compile(r'([a-z0-9!#$&^_.+\-]+)/([a-z0-9!#$&^_.+\-]+)((?:\s*;\s*[^\s=;]+=(?:"[^"]*"|[^\s;"]+))*)\s*;?\s*')
 _PARAMETER = re.compile(r';\s*([^\s=;]+)=(?:"([^"]*)"|([^\s;"]+))')
-_BAD_QP = re.compile(rb"=(?![0-9A-F]{2}|\r\n)|[^\t\r\n\x20-\x7e]|[^\r\n]{77}")
+_UNSTUFFED = re.compile(rb"\r\n\.(?!\.)")
+_BAD_ESCAPE = re.compile(rb"=(?![0-9A-F]{2}|\r\n)")
+_IN_QP = bytes((9, 10, 13, *range(32, 127)))
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 ONCE = frozenset({"from", "date", "message-id"})
@@ -51,11 +53,15 @@ def judge_lines(data: bytes) -> str:
     pairs = data.count(b"\r\n")
     if data.count(b"\r") != pairs or data.count(b"\n") != pairs:
         return "bare CR or LF"
-    if re.search(rb"(?:\A|\r\n)\.(?!\.)", data):
+    if _UNSTUFFED.search(data) or (data.startswith(b".") and not data.startswith(b"..")):
         return "a line begins with an unstuffed dot"
     if b"\x00" in data:
         return "a NUL byte"
-    return f"a line is longer than {LINE_BYTES_MAX} bytes" if _LONG_LINE.search(data) else ""
+    return f"a line is longer than {LINE_BYTES_MAX} bytes" if _longest_line(data) > LINE_BYTES_MAX else ""
+
+
+def _longest_line(data: bytes) -> int:
+    return max(map(len, data.split(b"\r\n")))
 
 
 def unstuff(data: bytes) -> bytes:
@@ -63,10 +69,10 @@ def unstuff(data: bytes) -> bytes:
     return (data[1:] if data.startswith(b".") else data).replace(b"\r\n.", b"\r\n")
 
 
-def read(content: bytes) -> Mail:
-    """Read and judge a mail."""
+def read(content: bytes, *, judging: bool = True) -> Mail:
+    """Read a mail and, unless told not to, judge it."""
     headers, body, fault = _headers(content)
-    if not fault:
+    if judging and not fault:
         fault = _judge_headers(headers) or _judge_part(headers, body, 0)
     message_id, event = (headers.get(name, [""])[0] for name in ("message-id", "x-klokke-event"))
     subject = headers.get("subject", [""])[0]
@@ -176,7 +182,7 @@ def _judge_leaf(kind: tuple[str, str, dict[str, str]], encoding: str, body: byte
         except binascii.Error:
             return "a base64 part is malformed"
     elif encoding == "quoted-printable":
-        if _BAD_QP.search(body):
+        if _BAD_ESCAPE.search(body) or body.translate(None, _IN_QP) or _longest_line(body) > QP_LINE_BYTES_MAX:
             return "a quoted-printable part is malformed"
         content = binascii.a2b_qp(body)
     elif encoding == "7bit" and not body.isascii():

@@ -9,8 +9,8 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 
-from channels.simulator.answers import ANSWER_ENDS, ANSWER_GOES_ON, LAST_DATA, Ready
-from channels.simulator.frames import DATA, WINDOW_BYTES, frame
+from channels.simulator.answers import Ready
+from channels.simulator.frames import DATA, END_HEADERS, END_STREAM, HEADERS, WINDOW_BYTES, frame
 
 
 class Outbox:
@@ -72,12 +72,11 @@ class Outbox:
         if self.owes_table_update:
             self.owes_table_update = False
             block = b"\x20" + block
-        name = stream.to_bytes(4, "big")
         if not body:
             self.credits.pop(stream, None)
-            self.out += (ANSWER_ENDS[len(block)], name, block)
+            self.out.append(frame(HEADERS, END_HEADERS | END_STREAM, stream, block))
             return
-        self.out += (ANSWER_GOES_ON[len(block)], name, block)
+        self.out.append(frame(HEADERS, END_HEADERS, stream, block))
         self.blocked[stream] = body
         self._send_body(stream)
 
@@ -89,7 +88,7 @@ class Outbox:
             self.window -= len(body)
             del self.blocked[stream]
             self.credits.pop(stream, None)
-            self.out += (LAST_DATA[len(body)], stream.to_bytes(4, "big"), body)
+            self.out.append(frame(DATA, END_STREAM, stream, body))
         elif allowed > 0:
             self.window -= allowed
             self.credits[stream] = self.credits.get(stream, 0) - allowed

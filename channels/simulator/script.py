@@ -38,9 +38,11 @@ class Scripted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An answer given to a share of the requests, whatever they ask."""
 
     share: Share
-    status: Annotated[int, Meta(ge=100, le=599)]
-    reason: str = ""
-    retry_after: int | str = ""  # seconds or an HTTP date; anything else is sent as it stands
+    status: Annotated[int, Meta(ge=200, le=599)]
+    reason: Annotated[str, Meta(max_length=200, pattern="^[ -~]*$")] = ""
+    retry_after: int | Annotated[str, Meta(max_length=100, pattern="^[ -~]*$")] = (
+        ""  # seconds or an HTTP date; anything else is sent as it stands
+    )
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -53,11 +53,10 @@ class Smtp:
 
     def mail(self, recipients: Sequence[str], data: bytes) -> Reply:
         """Take a mail or not; `data` is still dot-stuffed."""
-        fault = mail_rules.judge_lines(data)
-        mail = mail_rules.read(mail_rules.unstuff(data))
+        mail = mail_rules.read(mail_rules.unstuff(data), judging=self.validating)
         reply = OK
         if self.validating:
-            fault = fault or mail.fault
+            fault = mail_rules.judge_lines(data) or mail.fault
             if len(data) > self.size_bytes:
                 reply = Reply(552, "5.3.4", "Message too big")
             elif fault:

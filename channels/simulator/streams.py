@@ -119,6 +119,14 @@ class Streams(Outbox):
         if step is not None and step.goaway and step is not was and not self._is_new:
             self.go_away(b'{"reason":"Shutdown"}')
 
+    def release(self, now: float) -> None:
+        super().release(now)
+        if not self.waiting:  # what was kept for answers under way is over
+            self.withdrawn.clear()
+            here = self.opened.keys() | self.blocked.keys()
+            self.credits = {stream: credit for stream, credit in self.credits.items() if stream in here}
+        self._close_if_drained()
+
     def go_away(self, why: bytes = b"") -> None:
         """Take no new streams; those already here are answered, then the connection is done (section 6.8)."""
         if self._last_allowed is None and not self.is_done:
@@ -302,7 +310,7 @@ class Streams(Outbox):
         """The request is whole."""
         self.opened.pop(stream, None)
         claimed = dict(fields).get(b"content-length")
-        if claimed is not None and claimed != b"%d" % received_bytes:
+        if claimed is not None and (not claimed.isdigit() or int(claimed[:19]) != received_bytes):
             self.out.append(reset(stream, PROTOCOL_ERROR))  # malformed (section 8.1.1)
             return
         self.answer_in_full(stream, fields, body)

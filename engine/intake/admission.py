@@ -64,13 +64,11 @@ def drafted(raw: Any, pointer: str, service: Service, now_ms: int, draw: int) ->
     if envelope is None:
         return faults + _faults_of_parts(raw, pointer, service, now_ms)
     tenant = tenant_of(service, envelope.tenant)
-    data, inside = envelope.data, at(pointer, "data")
+    data, inside = envelope.data, f"{pointer}/data"
     kind = Kind(envelope.type)
-    faults = [
-        *_tenant_faults(tenant, pointer),
-        *audience_faults(data.audience, at(inside, "audience"), service, tenant),
-    ]
-    asked, late = _expiry(data.expires, at(inside, "expires"), now_ms)
+    faults = audience_faults(data.audience, f"{inside}/audience", service, tenant)
+    faults += _tenant_faults(tenant, pointer)
+    asked, late = _expiry(data.expires, f"{inside}/expires", now_ms)
     entry: CalendarEntry | None = None
     if isinstance(data, CalendarData):
         entry, entry_faults = _entry(data, kind, inside)

@@ -8,10 +8,13 @@ On the way of an event:
     plan         a verdict becomes parts and slices
     journal      what a process knows of the directory's changes
     recheck      truth at send time: who of a slice may still be sent to
-    retry        what each answer leads to; breaker and mass_guard look at a lane's answers as a whole
+    answering    what a batch of answers means; breaker and mass_guard look at the lane as a whole
+    retry        what each answer leads to
     settling     from what became of each person to one settlement
     lifecycle    the states of a delivery, as a table
     roster       the algebra that all of them use
+
+Beside the way: numbering (event numbers), membership, person_planes and quiet_week (what a person's card gives).
 
 Rules import records, outcomes and each other, nothing else.
 """

@@ -16,7 +16,6 @@ from engine.records.work import Claim, Endpoint, Settled
 from engine.rules import roster as rosters
 from engine.rules.breaker import PROVIDER_DOWN, Breaker, failure_count
 from engine.rules.mass_guard import MassGuard, calls_endpoint_gone, gone_count
-from engine.rules.planes import Route
 from engine.rules.retry import Park, Slow, Step, lane_step, next_step, postpone
 from engine.rules.settling import Child, children_of, ends_of
 
@@ -70,7 +69,6 @@ def read_answers(
             return postpone(outcome.reason, now_ms=now_ms, expires_ms=expires_ms, at_ms=lane.until_ms)
         return next_step(
             outcome,
-            channel=Route(claim.slice.lane, claim.slice.slot).channel,
             attempt=claim.slice.attempt,
             now_ms=now_ms,
             expires_ms=expires_ms,

@@ -1,13 +1,16 @@
-"""The names of planes, spelled in one place for every rule; `engine.ports.Directory` says what they hold."""
+"""The names of planes as the rules ask for them; `rules/person_planes.py` spells those that people's cards give."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from engine.records.words import Category, Channel, Role, channel_of
+from engine.rules import person_planes
+from engine.rules.person_planes import BAD_EMAIL, quiet_plane
+
+__all__ = ["BAD_EMAIL", "ENGLISH", "Route", "endpoint_plane", "off_plane", "quiet_plane", "role_plane"]
 
 ENGLISH = "en"
-BAD_EMAIL = "bad.email"
 
 
 class Route(NamedTuple):
@@ -32,9 +35,4 @@ def off_plane(channel: Channel, category: Category) -> str:
 
 def endpoint_plane(route: Route) -> str:
     """Who has a live endpoint there."""
-    return f"ep.{route.lane}.{route.slot}"
-
-
-def quiet_plane(half_hour: int) -> str:
-    """Who is quiet in this half-hour of the local week."""
-    return f"quiet.{half_hour}"
+    return person_planes.endpoint_plane(route.lane, route.slot)

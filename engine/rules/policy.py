@@ -15,6 +15,7 @@ a due time (`rules/quiet.py`).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import msgspec
@@ -62,14 +63,14 @@ def routes_of(lanes: Iterable[str]) -> tuple[Route, ...]:
 def planes_needed(event: Event, routes: Sequence[Route], allowed: Collection[Channel] = ALL_CHANNELS) -> set[str]:
     """Which planes `judge` asks for; channels that the strategy forbids need none."""
     names = {role_plane(role) for role in event.roles}
-    for route in routes:
-        if route.channel not in allowed:
+    for channel, own in _by_channel(tuple(routes)).items():
+        if channel not in allowed:
             continue
         if event.urgency is not Urgency.EMERGENCY:
-            names.add(off_plane(route.channel, event.category))
-        if route.channel is not Channel.INAPP:
-            names.add(endpoint_plane(route))
-        if route.channel is Channel.EMAIL:
+            names.add(off_plane(channel, event.category))
+        if channel is not Channel.INAPP:
+            names.update(map(endpoint_plane, own))
+        if channel is Channel.EMAIL:
             names.add(BAD_EMAIL)
     return names
 
@@ -96,12 +97,19 @@ def judge(
         holders = rosters.union(*(planes.get(role_plane(role), {}) for role in event.roles))
         entitled = rosters.intersect(audience, holders)
         outside_roles = rosters.minus(audience, holders)
-    for channel in CHANNELS:
-        own = [route for route in routes if route.channel is channel]
-        if own:
-            _suppress(verdict, channel, Reason.ROLE, outside_roles)
-            _judge_channel(verdict, event, channel, entitled, own, planes, channel in allowed)
+    for channel, own in _by_channel(tuple(routes)).items():
+        _suppress(verdict, channel, Reason.ROLE, outside_roles)
+        _judge_channel(verdict, event, channel, entitled, own, planes, channel in allowed)
     return verdict
+
+
+@lru_cache(maxsize=256)  # a class message has a handful of blocks: sorting twenty routes would cost as much as judging
+def _by_channel(routes: tuple[Route, ...]) -> dict[Channel, list[Route]]:
+    found: dict[Channel, list[Route]] = {}
+    for channel in CHANNELS:
+        if own := [route for route in routes if route.channel is channel]:
+            found[channel] = own
+    return found
 
 
 def _judge_channel(

@@ -5,13 +5,14 @@
 3. *Unreachable* (5xx, refused) and an endpoint's own *throttled* are tried again: after 10 to 30 seconds the first
    time, then at a random moment of a window that triples up to 15 minutes. Each try uses up an attempt.
 4. *Unknown* (no answer in time) is resent on the same timetable with the same ids, so that the phone shows one banner.
-5. A *lane-wide* throttle or a parked lane is not the delivery's fault: it is postponed and keeps its attempts.
+5. A *lane-wide* throttle, a parked lane or a turn that did not come in time is not the delivery's fault: it is
+   postponed and keeps its attempts.
 6. After the sixth attempt it is a *dead* letter, with the last reason.
 7. When the next time would not come before the event's expiry, it ends as *expired*.
 
 A random draw out of a window (full jitter) keeps a million retries from meeting in the same second.
 Sources: FCM asks for at least 10 s before the first retry and exponential backoff with jitter, Apple for backoff after
-5xx; e-mail greylisting wants 5 to 15 minutes (RFC 6647); provider-semantics has the rest.
+5xx. Where an answer names a time, that time counts (Retry-After, greylisting by the e-mail channel's table).
 """
 
 from __future__ import annotations
@@ -20,14 +21,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from engine.outcomes import Accepted, Outcome, Rejected, Throttled, Unknown, Unreachable
-from engine.records.words import Channel, End
+from engine.records.words import End
 
 ATTEMPTS_MAX = 6
 FIRST_WAIT_SECONDS = 10.0  # FCM: wait at least 10 s before any retry; every later wait keeps it as its floor
 FIRST_WINDOW_SECONDS = 30.0
 WINDOW_GROWTH = 3.0
 WINDOW_SECONDS_MAX = 900.0
-GREYLIST_WAIT_SECONDS = 300.0  # RFC 6647 and provider-semantics: 5 to 15 minutes from the same envelope
 
 RETRY_AFTER_SECONDS_MIN = 1.0
 RETRY_AFTER_SECONDS_MAX = 3600.0  # an absurd header must not silence a lane for years
@@ -67,7 +67,7 @@ class Park(NamedTuple):
     reason: str
 
 
-def next_step(outcome: Outcome, *, channel: Channel, attempt: int, now_ms: int, expires_ms: int, draw: float) -> Step:
+def next_step(outcome: Outcome, *, attempt: int, now_ms: int, expires_ms: int, draw: float) -> Step:
     """Decide what becomes of one delivery after an answer.
 
     Args:
@@ -82,15 +82,15 @@ def next_step(outcome: Outcome, *, channel: Channel, attempt: int, now_ms: int, 
         case Throttled(lane_wide=True, reason=reason, retry_after_seconds=seconds):
             return postpone(reason, now_ms=now_ms, expires_ms=expires_ms, at_ms=_after(now_ms, seconds, draw))
         case Throttled(reason=reason, retry_after_seconds=None):
-            return _retry(reason, channel, attempt, now_ms, expires_ms, draw)
+            return _retry(reason, attempt, now_ms, expires_ms, draw)
         case Throttled(reason=reason, retry_after_seconds=seconds):
             return _burn(reason, attempt, _after(now_ms, seconds, draw), expires_ms)
         case Unreachable(park=True, reason=reason):
             return postpone(reason, now_ms=now_ms, expires_ms=expires_ms, at_ms=now_ms)
         case Unreachable(reason=reason):
-            return _retry(reason, channel, attempt, now_ms, expires_ms, draw)
+            return _retry(reason, attempt, now_ms, expires_ms, draw)
         case Unknown(reason=reason):
-            step = _retry(reason, channel, attempt, now_ms, expires_ms, draw)
+            step = _retry(reason, attempt, now_ms, expires_ms, draw)
             return step._replace(is_unknown=True) if isinstance(step, Again) else step
 
 
@@ -114,18 +114,14 @@ def lane_step(outcomes: Iterable[Outcome], *, now_ms: int, draw: float) -> Slow 
     return Slow(until_ms, slow_reason) if until_ms else None
 
 
-def wait_seconds(channel: Channel, attempt: int, draw: float) -> float:
+def wait_seconds(attempt: int, draw: float) -> float:
     """The wait after a failed attempt: a draw out of a window that grows from 30 s to 15 minutes."""
-    if channel is Channel.EMAIL:
-        floor, window = GREYLIST_WAIT_SECONDS, WINDOW_SECONDS_MAX
-    else:
-        floor = FIRST_WAIT_SECONDS
-        window = min(WINDOW_SECONDS_MAX, FIRST_WINDOW_SECONDS * WINDOW_GROWTH ** (attempt - 1))
-    return floor + draw * (window - floor)
+    window = min(WINDOW_SECONDS_MAX, FIRST_WINDOW_SECONDS * WINDOW_GROWTH ** (attempt - 1))
+    return FIRST_WAIT_SECONDS + draw * (window - FIRST_WAIT_SECONDS)
 
 
-def _retry(reason: str, channel: Channel, attempt: int, now_ms: int, expires_ms: int, draw: float) -> Step:
-    return _burn(reason, attempt, now_ms + round(1000 * wait_seconds(channel, attempt, draw)), expires_ms)
+def _retry(reason: str, attempt: int, now_ms: int, expires_ms: int, draw: float) -> Step:
+    return _burn(reason, attempt, now_ms + round(1000 * wait_seconds(attempt, draw)), expires_ms)
 
 
 def _burn(reason: str, attempt: int, at_ms: int, expires_ms: int) -> Step:

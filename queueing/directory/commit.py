@@ -18,13 +18,11 @@ import trio
 
 from queueing.directory import journal, keys
 from queueing.directory.card import Card, decode
-from queueing.directory.draft import VERSION, Draft, Owed, decode_owed
+from queueing.directory.draft import VERSION, Change, Draft, Owed, decode_owed
 from queueing.directory.family import Letter, read_letter
 from queueing.directory.mutations import Hear, Mutation, Release
 from queueing.directory.spread import CLAIM, FINISH, FORGET, GATHER, ROSTERS, Spread
 from queueing.link import Command, Link
-
-_CARDS_WITHOUT_REST = 200  # cards worked on before other tasks get their turn: about 5 ms
 
 
 class Entry:
@@ -123,16 +121,16 @@ class Committer:
             await self._pay(debts)
             return None
         drafts = []
-        worked = 0
         for (block, people), (version, _), packed in zip(by_block.items(), replies[::2], replies[1::2], strict=True):
             draft = Draft(block, int(version or 0))
-            for (number, steps), card in zip(people.items(), packed, strict=True):
-                _work(draft, number, steps, decode(card))
-                worked += 1
-                if not worked % _CARDS_WITHOUT_REST:
-                    await trio.lowlevel.checkpoint()
+            changes = {
+                number: _change(draft, number, steps, decode(card))
+                for (number, steps), card in zip(people.items(), packed, strict=True)
+            }
+            draft.work(changes)
             draft.name_masks()
             drafts.append(draft)
+            await trio.lowlevel.checkpoint()  # a block is at most 256 people: about 5 ms
         return drafts
 
     # --- writing -----------------------------------------------------------------------------------------------
@@ -201,20 +199,21 @@ class Committer:
         await self._link.run([*news, *[_finish(debt) for debt, _ in owing]])
 
 
-def _work(draft: Draft, number: int, steps: Iterable[Entry], old: Card | None) -> None:
-    card = old
-    addresses: dict[bytes, bytes] = {}
-    touched = remind = False
+def _change(draft: Draft, number: int, steps: Iterable[Entry], old: Card | None) -> Change:
+    change = Change(old, old, {})
     for step in steps:
         mutation = step.mutation
-        changed = mutation.on(card)
-        step.changed = changed != card
-        card = changed
-        addresses.update(mutation.addresses)
-        touched, remind = touched or mutation.touch, remind or mutation.remind
-        draft.forget += [(digest, number) for digest in mutation.forget]
-    if touched or card != old:
-        draft.note(number, old, card, addresses, remind=remind)
+        card = mutation.on(change.new)
+        step.changed = card != change.new
+        change.new = card
+        if mutation.addresses:
+            change.addresses.update(mutation.addresses)
+        if mutation.touch:
+            change.touched = True
+            change.remind = change.remind or mutation.remind
+        if mutation.forget:
+            draft.forget += [(digest, number) for digest in mutation.forget]
+    return change
 
 
 def _finish(debt: Debt) -> Command:

@@ -14,7 +14,7 @@ from engine.records.words import EMAIL_LANE
 from engine.rules.quiet_week import half_hours
 from queueing.directory import keys
 from queueing.directory.card import Card, Quiet, Slot, encode, planes_of_card, rosters_of_card, taken_slots
-from queueing.directory.family import Letter, letters
+from queueing.directory.family import Letter, hear, letters
 from queueing.directory.spread import COMMIT
 from queueing.link import Argument, Command
 
@@ -58,15 +58,29 @@ class Masks:
         return list(self.on.keys() | self.off.keys()) if self.off else list(self.on)
 
     def changed(self, names: Sequence[str], present: Iterable[bytes | None]) -> list[tuple[str, bytes]]:
-        """The masks that differ from the present ones, packed."""
+        """The masks that differ from the present ones, packed. Most half-hours of a night have the same mask."""
         changed = []
         on, off = self.on, self.off
+        known: dict[int, bytes] = {}
         for name, packed in zip(names, present, strict=True):
             old = unpack_mask(packed) if packed else 0
             new = old & ~off.get(name, 0) | on.get(name, 0)
             if new != old:
-                changed.append((name, pack_mask(new)))
+                again = known.get(new)
+                if again is None:
+                    again = known[new] = pack_mask(new)
+                changed.append((name, again))
         return changed
+
+
+class Change(msgspec.Struct, gc=False):
+    """One person's way from one card to the next within one write."""
+
+    old: Card | None
+    new: Card | None
+    addresses: dict[bytes, bytes]
+    touched: bool = False
+    remind: bool = False
 
 
 class Draft:
@@ -88,23 +102,40 @@ class Draft:
         self.roster_names: list[str] = []
         self.owed: Owed | None = None
 
-    def note(
-        self, number: int, old: Card | None, new: Card | None, addresses: Mapping[bytes, bytes], *, remind: bool
-    ) -> None:
+    def work(self, changes: Mapping[int, Change]) -> None:
+        """Take in what happens to people of this block.
+
+        Letters to people of the block who are at hand are heard at once, in the same write. In an import that is
+        nearly all of them: families stand together.
+        """
+        for number, change in changes.items():
+            new = change.new
+            if new is None or (new == change.old and not change.remind):
+                continue
+            for letter in letters(number, change.old, new, self.version + 1, remind=change.remind):
+                there = changes.get(letter.guardian)
+                if there is None:
+                    self.letters.append(letter)
+                elif there.new is not None and not there.new.gone:
+                    there.new = hear(there.new, letter.follow)
+        for number, change in changes.items():
+            if change.touched or change.new != change.old:
+                self.dirty = True
+                if change.new is not None:
+                    self._note(number, change.old, change.new, change.addresses)
+
+    def _note(self, number: int, old: Card | None, new: Card, addresses: Mapping[bytes, bytes]) -> None:
         """One person's card changes from `old` to `new`. Hot: every line of an import comes here."""
-        self.dirty = True
-        if new is None:
-            return
         offset = number & 255
         bit = 1 << offset
         self.cards += (keys.OFFSETS[offset], encode(new))
-        taken = taken_slots(new)
         if old is None:
+            taken = taken_slots(new)
             self.planes.move(_NONE, planes_of_card(new, taken), bit)
             self.rosters.move(_NONE, rosters_of_card(new), bit)
             self._note_endpoints(number, [], taken, addresses)
         else:
-            taken_before = taken_slots(old)
+            taken_before, taken = taken_slots(old), taken_slots(new)
             self.planes.move(planes_of_card(old, taken_before), planes_of_card(new, taken), bit)
             self.rosters.move(rosters_of_card(old), rosters_of_card(new), bit)
             if taken != taken_before:
@@ -112,7 +143,6 @@ class Draft:
         quiet_before = old.quiet if old else ()
         if new.quiet != quiet_before:
             self.schedules[quiet_before, new.quiet] = self.schedules.get((quiet_before, new.quiet), 0) | bit
-        self.letters += letters(number, old, new, self.version + 1, remind=remind)
 
     def _note_endpoints(self, number: int, before: Taken, after: Taken, addresses: Mapping[bytes, bytes]) -> None:
         field = keys.OFFSETS[number & 255]

@@ -23,7 +23,7 @@ class Mutation(ABC):
     """One step on one person."""
 
     touch = False  # write the block even when nothing changed, to fence off who read it before
-    remind = False  # write to the guardians even when nothing changed
+    remind = False  # write to the guardians even when nothing changed; comes with `touch`
     addresses: Mapping[bytes, bytes] = _NO_ADDRESSES  # digest -> address, for what may be new
     forget: Sequence[bytes] = ()  # digests whose owner this person is not, whatever its card says
 

@@ -128,7 +128,9 @@ FRAMES = st.builds(
     st.integers(0, 11),
     st.integers(0, 255),
     st.sampled_from([0, 1, 2, 3, 5, 7, 9]),
-    st.one_of(st.binary(max_size=12), st.sampled_from([b"\x88", b"\x00\x00\x00\x01", b"\x00\x00\x00\x07", bytes(8)])),
+    st.one_of(
+        st.binary(max_size=12), st.sampled_from([b"\x88", b"\x8c", b"\x00\x00\x00\x01", b"\x00\x00\x00\x07", bytes(8)])
+    ),
 )
 
 
@@ -227,6 +229,13 @@ def test_an_answer_without_a_status_is_unknown_and_its_stream_is_reset() -> None
     assert session.take_output() == frames.rst_stream(1, ErrorCode.PROTOCOL_ERROR)
 
 
+def test_trailers_never_change_the_status() -> None:
+    for is_fast in (True, False):
+        session, job, _ = a_session(1, is_fast=is_fast)
+        session.receive(frames.frame(frames.HEADERS, 4, 1, b"\x8c") + frames.frame(frames.HEADERS, 5, 1, b"\x88"))
+        assert seen(job.results) == [(400, b"")]
+
+
 def test_an_endless_answer_is_cut_off_and_its_status_counts() -> None:
     session, job, _ = a_session(1)
     session.receive(frames.frame(frames.HEADERS, 4, 1, b"\x8c"))  # :status 400
@@ -303,16 +312,17 @@ HEADER = st.tuples(st.sampled_from([b"apns-topic", b"apns-priority", b"x", b"aut
         min_size=1,
         max_size=8,
     ),
-    sizes=st.lists(st.sampled_from([0, 64, 300, 4096, 65_536]), min_size=8, max_size=8),
+    sizes=st.lists(st.sampled_from([None, None, None, 0, 64, 300, 4096, 65_536]), min_size=16, max_size=16),
     ending=st.binary(max_size=300),
 )
 def test_an_independent_decoder_reads_our_headers_whatever_the_peers_table_size(
-    templates: list[Template], sizes: list[int], ending: bytes
+    templates: list[Template], sizes: list[int | None], ending: bytes
 ) -> None:
     writer, decoder = HeaderWriter(b"api.push.apple.com"), hpack.Decoder(max_header_list_size=1 << 20)
-    for template, size in zip(templates, sizes, strict=False):
-        writer.resize(size)
-        decoder.max_allowed_table_size = size
+    for template, size in zip(templates * 2, sizes, strict=False):  # twice: a kept block must not outlive its indices
+        if size is not None:
+            writer.resize(size)
+            decoder.max_allowed_table_size = size
         for _ in range(2):
             for block in writer.block(template):
                 if block is not None:

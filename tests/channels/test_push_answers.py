@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from channels.apns import answers as apns
 from channels.fcm import answers as fcm
-from channels.http2.jobs import Answer, Failure, FailureKind
+from channels.http2.jobs import OUT_OF_TIME, Answer, Failure, FailureKind
 from channels.wire_outcomes import failure_outcome, retry_after_seconds
 from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Unknown, Unreachable
 
@@ -223,3 +223,8 @@ def test_retry_after_is_seconds_or_a_date_clamped_to_an_hour(value: bytes | None
 )
 def test_a_failure_is_surely_not_processed_or_unknown(failure: Failure, expected: Outcome) -> None:
     assert failure_outcome(failure) == expected
+
+
+def test_a_push_whose_turn_did_not_come_keeps_its_attempts() -> None:
+    found = failure_outcome(Failure(FailureKind.NOT_SENT, OUT_OF_TIME))
+    assert found == Throttled(reason=OUT_OF_TIME, lane_wide=True, retry_after_seconds=1.0)

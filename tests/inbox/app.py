@@ -30,6 +30,11 @@ class Events(dict[int, tuple[Event, Stop | None]]):
 
     reads = 0
     is_away = False
+    held: int | None = None  # reading this event waits for `released`, and says so by `reached`
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.released = trio.Event(), trio.Event()
 
     def add(self, number: int, title: str = "Hej", **fields: Any) -> int:
         texts = {Language.DA: Text(title, f"{title} æøå"), Language.EN: Text(f"{title} (en)", "Hello")}
@@ -57,6 +62,9 @@ class Events(dict[int, tuple[Event, Stop | None]]):
         self.reads += 1
         if self.is_away:
             raise StoreUnavailable("switched off by the test")
+        if self.held in numbers:
+            self.reached.set()
+            await self.released.wait()
         return {number: self[number] for number in numbers if number in self}
 
 

@@ -111,18 +111,33 @@ async def test_nothing_is_lost_or_told_twice_while_streams_come_and_go(link: Lin
     assert heard == [str(number) for number in range(1, count + 1)]
 
 
+async def test_what_arrives_while_a_stream_reads_up_is_not_lost(link: Link) -> None:
+    async with house(link, hears=True) as at, at.app(IDA).stream() as ida:
+        await at.inbox.deliver(at.events.add(1, "Før"), roster_of([TOM]), False)
+        await at.inbox.deliver(at.events.add(9, "Nu"), roster_of([IDA]), False)
+        assert await titles(ida, 1) == ["Nu"]  # so the hint before it has been followed, and read for nobody
+        at.events.held = 1
+        async with at.app(TOM).stream(Last_Event_ID="0-e0000000000000") as tom:
+            await at.events.reached.wait()
+            await at.inbox.deliver(at.events.add(2, "Imens"), roster_of([TOM, IDA]), False)
+            assert await titles(ida, 1) == ["Imens"]  # so the hint has been followed for Tom too
+            at.events.released.set()
+
+            assert await titles(tom, 2) == ["Før", "Imens"]
+
+
 async def test_a_withdrawn_event_is_taken_back_from_those_who_have_it(link: Link) -> None:
-    async with house(link, hears=True) as at:
+    async with house(link, hears=True) as at, at.app(TOM).stream() as tom, at.app(IDA).stream() as ida:
+        await at.until(lambda figures: figures.streams == figures.connections == 2)
         await at.inbox.deliver(at.events.add(1, "Narrow"), roster_of([TOM]), False)
         await at.inbox.deliver(at.events.add(2, "Broadcast"), roster_of([TOM, OLE]), True)
-        async with at.app(TOM).stream() as tom, at.app(IDA).stream() as ida:
-            await at.until(lambda figures: figures.streams == figures.connections == 2)
-            for number in (1, 2):
-                at.events.cancel(number)
-                await at.inbox.withdraw(number)
-            await at.inbox.deliver(at.events.add(3, "Efter"), roster_of([TOM, IDA]), False)
-            toms = [await tom.next() for _ in range(3)]
-            idas = await ida.next()
+        assert await titles(tom, 2) == ["Narrow", "Broadcast"]
+        for number in (1, 2):
+            at.events.cancel(number)
+            await at.inbox.withdraw(number)
+        await at.inbox.deliver(at.events.add(3, "Efter"), roster_of([TOM, IDA]), False)
+        toms = [await tom.next() for _ in range(3)]
+        idas = await ida.next()
 
     assert [(frame.kind, frame.data["event"]) for frame in toms if frame] == [
         ("withdrawn", public_id(1)),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 import trio
 from hypothesis import given
@@ -78,6 +80,24 @@ async def test_a_national_slice_is_few_keys_and_a_class_is_one_key_a_person(link
     assert shelves == 4 + 1  # shelves and the group's clock
     assert await link.ask("DBSIZE") == 5 + 20
     assert await link.ask("STRLEN", keys.person(3)) == packing.ITEM_BYTES
+
+
+@pytest.mark.parametrize("broadcast", [False, True])
+@pytest.mark.parametrize("order", list(permutations([7 << 56, 2, 2 << 16, 2 << 8])))
+async def test_a_number_that_lies_across_the_border_of_two_items_is_not_found_there(
+    link: Link, order: tuple[int, ...], broadcast: bool
+) -> None:
+    """2 << 16 is spelled like the zeros that end one item and the 2 that begins the next."""
+    inbox = StoreInbox(link)
+    people = roster_of(range(256, 384))
+    for event in order:
+        assert await inbox.holders(event, people) == {}
+        assert await inbox.mark(TOM, [event], ItemState.READ) == 0
+        assert await inbox.deliver(event, people, broadcast) == people
+    for event in order:
+        assert await inbox.mark(TOM, [event], ItemState.READ) == 1
+
+    assert [(item.event, item.state) for item in await inbox.items(TOM)] == [(e, ItemState.READ) for e in order[::-1]]
 
 
 async def test_hints_tell_what_was_put_and_form_a_chain_in_each_group(link: Link) -> None:

@@ -10,9 +10,10 @@ import pytest
 from engine.outcomes import ACCEPTED, Outcome, Unreachable
 from engine.ports import Directory
 from engine.records.event import Audience, Event, Term
-from engine.records.person import Person, QuietHours
+from engine.records.person import Person, QuietHours, Strategy
 from engine.records.words import Category, Channel, End, Reason, Role, Stop
 from engine.records.work import Batch, Endpoint, EventReport
+from engine.resolving import STRATEGY_MS
 from queueing.directory import StoreDirectory
 from queueing.link import Link
 from tests.journeys.engine_world import APNS, INAPP, World, guardian, pupil
@@ -208,6 +209,21 @@ async def test_a_phone_that_was_given_up_is_no_endpoint(world: World) -> None:
         report = await world.closed(message)
     assert report.channels[Channel.PUSH].ends == {End.SUPPRESSED: 1}
     assert world.heard.ends[Channel.PUSH, End.SUPPRESSED, Reason.NO_ENDPOINT] == 1
+
+
+async def test_a_channel_that_the_municipality_gave_up_is_not_used_any_more(world: World) -> None:
+    await school(world)
+    message = await world.plan(AUDIENCE)
+    line = Strategy(tenant="0101", category=Category.MESSAGE, channels=(Channel.INAPP,))
+    assert not await world.directory.apply([(1, line)], world.now_ms)
+    world.now_ms += STRATEGY_MS
+    async with world.dispatching():
+        report = await world.closed(message)
+    assert report.channels[Channel.PUSH].ends == {End.SUPPRESSED: 1}
+    assert world.heard.ends[Channel.PUSH, End.SUPPRESSED, Reason.STRATEGY] == 1
+    assert report.channels[Channel.INAPP].ends == {End.ACCEPTED: 1}
+    later = await world.plan(AUDIENCE)
+    assert (await world.counts(later)).suppressed == {Reason.STRATEGY: 1}
 
 
 async def test_guardians_of_a_named_pupil_are_asked_again_too(world: World) -> None:

@@ -12,6 +12,7 @@ import pytest
 import trio
 import trustme
 
+from channels.email.answers import OUT_OF_TIME
 from channels.email.client import EmailSender
 from channels.email.settings import EmailSettings
 from engine.outcomes import Accepted, Outcome, Rejected, Throttled, Unknown, Unreachable
@@ -212,7 +213,7 @@ async def test_a_relay_that_never_answers_costs_no_more_than_the_deadline() -> N
     started = trio.current_time()
     outcomes = await outcomes_of(Relay(script), batch(3, deadline_seconds=0.3))
 
-    assert outcomes == [Unreachable(reason="no_answer")] + [Unreachable(reason="out_of_time")] * 2
+    assert outcomes == [Unreachable(reason="no_answer")] + [OUT_OF_TIME] * 2
     assert trio.current_time() - started < 3
 
 
@@ -303,6 +304,20 @@ async def test_starttls_and_login_come_before_the_first_letter(
 
     assert outcomes == [Accepted()] * 2
     assert [line.split(" ")[0] for line in relay.commands[:4]] == ["EHLO", "STARTTLS", "EHLO", "AUTH"]
+
+
+async def test_words_slipped_in_behind_the_starttls_answer_are_not_the_relays(
+    authority: tuple[Path, ssl.SSLContext],
+) -> None:
+    ca_file, context = authority
+
+    def script(verb: str, rest: str, connection: int) -> Answer:
+        return "220 2.0.0 go on\r\n250 injected" if verb == "STARTTLS" else None
+
+    relay = Relay(script, ("PIPELINING", "STARTTLS"), tls=context)
+
+    assert await outcomes_of(relay, batch(2), tls="starttls", ca_file=ca_file) == [Accepted()] * 2
+    assert relay.connections == 1
 
 
 async def test_implicit_tls_works(authority: tuple[Path, ssl.SSLContext]) -> None:

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Throttled, Unknown, Unreachable
-from engine.records.words import Channel, End
-from engine.rules.retry import ATTEMPTS_MAX, Again, Ended, Park, Slow, Step, lane_step, next_step, wait_seconds
+from engine.records.words import End
+from engine.rules.retry import Again, Ended, Park, Slow, Step, lane_step, next_step, wait_seconds
 from tests.rules.people import HOUR_MS, NOON_MS
 
 EXPIRES_MS = NOON_MS + 48 * HOUR_MS
 
 
-def step(outcome: Outcome, attempt: int = 1, draw: float = 0.5, channel: Channel = Channel.PUSH) -> Step:
-    return next_step(outcome, channel=channel, attempt=attempt, now_ms=NOON_MS, expires_ms=EXPIRES_MS, draw=draw)
+def step(outcome: Outcome, attempt: int = 1, draw: float = 0.5) -> Step:
+    return next_step(outcome, attempt=attempt, now_ms=NOON_MS, expires_ms=EXPIRES_MS, draw=draw)
 
 
 def after_seconds(found: Step) -> float:
@@ -34,13 +34,8 @@ def after_seconds(found: Step) -> float:
     ],
 )
 def test_the_push_timetable(attempt: int, earliest: float, middle: float, latest: float) -> None:
-    found = [wait_seconds(Channel.PUSH, attempt, draw) for draw in (0.0, 0.5, 1.0)]
+    found = [wait_seconds(attempt, draw) for draw in (0.0, 0.5, 1.0)]
     assert found == [earliest, middle, latest]
-
-
-@pytest.mark.parametrize("attempt", range(1, ATTEMPTS_MAX))
-def test_email_waits_five_to_fifteen_minutes_for_greylisting(attempt: int) -> None:
-    assert [wait_seconds(Channel.EMAIL, attempt, draw) / 60 for draw in (0.0, 0.5, 1.0)] == [5, 10, 15]
 
 
 @pytest.mark.parametrize(
@@ -103,12 +98,10 @@ outcomes = st.one_of(
 )
 
 
-@given(outcomes, st.sampled_from(Channel), st.integers(1, 6), st.integers(-10, 4_000_000), st.floats(0, 0.999))
-def test_nothing_goes_out_past_expiry(
-    outcome: Outcome, channel: Channel, attempt: int, left_ms: int, draw: float
-) -> None:
+@given(outcomes, st.integers(1, 6), st.integers(-10, 4_000_000), st.floats(0, 0.999))
+def test_nothing_goes_out_past_expiry(outcome: Outcome, attempt: int, left_ms: int, draw: float) -> None:
     expires_ms = NOON_MS + left_ms
-    found = next_step(outcome, channel=channel, attempt=attempt, now_ms=NOON_MS, expires_ms=expires_ms, draw=draw)
+    found = next_step(outcome, attempt=attempt, now_ms=NOON_MS, expires_ms=expires_ms, draw=draw)
     if isinstance(found, Again):
         assert NOON_MS <= found.at_ms < expires_ms
     else:

@@ -39,11 +39,11 @@ def rsa_key(tmp_path_factory: pytest.TempPathFactory) -> KeyPair:
 
 
 @pytest.fixture(scope="session")
-def bearer(ec_key: KeyPair) -> Callable[[], str]:
-    """A fresh, right APNs provider token as `authorization` wants it."""
+def bearer(ec_key: KeyPair) -> Callable[..., str]:
+    """Makes a right APNs provider token as `authorization` wants it, issued now or when told."""
 
-    def make() -> str:
-        claims = {"iss": TEAM_ID, "iat": int(time.time())}
+    def make(issued: float | None = None) -> str:
+        claims = {"iss": TEAM_ID, "iat": int(time.time() if issued is None else issued)}
         return "bearer " + jwt.encode(claims, ec_key.private, "ES256", headers={"kid": KEY_ID})
 
     return make

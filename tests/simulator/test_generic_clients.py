@@ -29,7 +29,9 @@ def client_of(running: Running) -> httpx.Client:
     return httpx.Client(http2=True, verify=trusting(running.ca_file), base_url=running.url, timeout=5)
 
 
-def test_httpx_over_http2_is_answered_like_by_apple(tmp_path: Path, ec_key: KeyPair, bearer: Callable[[], str]) -> None:
+def test_httpx_over_http2_is_answered_like_by_apple(
+    tmp_path: Path, ec_key: KeyPair, bearer: Callable[..., str]
+) -> None:
     with start("apns", tmp_path, public_key=ec_key.public_file) as apns, client_of(apns) as client:
         headers = {"authorization": bearer(), "apns-topic": TOPIC, "apns-push-type": "alert"}
         good = client.post("/3/device/" + "0a" * 32, headers=headers, json=PUSH)

@@ -23,6 +23,13 @@ def relay(tmp_path: Path) -> Iterator[Running]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """For tests that don't look into the ledger."""
+    with start("smtp", tmp_path_factory.mktemp("relay"), starttls=True) as running:
+        yield running
+
+
 def mail(subject: str = "Æblegrød på fredag") -> EmailMessage:
     message = EmailMessage()
     message["From"] = "Klokke <besked@klokke.example>"
@@ -55,9 +62,9 @@ def test_smtplib_delivers_to_the_good_and_learns_of_the_bad(relay: Running) -> N
     assert rows[to[1], "550"]["reason"] == "5.1.1"
 
 
-def test_smtplib_goes_on_under_tls(relay: Running) -> None:
-    with smtplib.SMTP(relay.host, relay.port, timeout=5) as client:
-        client.starttls(context=trusting(relay.ca_file))
+def test_smtplib_goes_on_under_tls(shared: Running) -> None:
+    with smtplib.SMTP(shared.host, shared.port, timeout=5) as client:
+        client.starttls(context=trusting(shared.ca_file))
         client.ehlo("localhost")
         assert "starttls" not in client.esmtp_features
         assert client.send_message(mail(), to_addrs=["far@example.dk"]) == {}
@@ -83,10 +90,10 @@ def converse(relay: Running, *sent: bytes) -> list[str]:
     return [line.decode().strip() for line in lines]
 
 
-def test_pipelined_commands_are_answered_in_order_and_a_mail_may_follow_a_mail(relay: Running) -> None:
+def test_pipelined_commands_are_answered_in_order_and_a_mail_may_follow_a_mail(shared: Running) -> None:
     body = mail("x").as_bytes().replace(b"\r\n", b"\n").replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
     start_mail = b"MAIL FROM:<a@b.dk>\r\nRCPT TO:<c@d.dk>\r\nDATA\r\n"
-    with socket.create_connection((relay.host, relay.port), 5) as connection:
+    with socket.create_connection((shared.host, shared.port), 5) as connection:
         file = connection.makefile("rb")
         codes = [file.readline()[:3]]
         connection.sendall(b"HELO a.dk\r\n" + start_mail)
@@ -112,10 +119,10 @@ def test_pipelined_commands_are_answered_in_order_and_a_mail_may_follow_a_mail(r
         (b"AUTH PLAIN x\r\n", "502"),
     ],
 )
-def test_syntax_is_strict(relay: Running, sent: bytes, code: str) -> None:
-    assert converse(relay, sent + b"QUIT\r\n")[1][:3] == code
+def test_syntax_is_strict(shared: Running, sent: bytes, code: str) -> None:
+    assert converse(shared, sent + b"QUIT\r\n")[1][:3] == code
 
 
-def test_data_must_wait_for_its_go_ahead(relay: Running) -> None:
+def test_data_must_wait_for_its_go_ahead(shared: Running) -> None:
     eager = b"HELO a.dk\r\nMAIL FROM:<a@b.dk>\r\nRCPT TO:<c@d.dk>\r\nDATA\r\nSubject: x\r\n\r\n.\r\n"
-    assert converse(relay, eager)[-1].startswith("554 5.5.0")
+    assert converse(shared, eager)[-1].startswith("554 5.5.0")

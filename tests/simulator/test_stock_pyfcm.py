@@ -16,9 +16,10 @@ from channels.simulator.starting import Running, start
 from tests.simulator.conftest import KeyPair
 
 
-@pytest.fixture
-def fcm(tmp_path: Path, rsa_key: KeyPair) -> Iterator[Running]:
-    with start("fcm", tmp_path, public_key=rsa_key.public_file, project="school") as running:
+@pytest.fixture(scope="module")
+def fcm(tmp_path_factory: pytest.TempPathFactory, rsa_key: KeyPair) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("fcm")
+    with start("fcm", folder, public_key=rsa_key.public_file, project="school") as running:
         yield running
 
 
@@ -49,6 +50,7 @@ async def notify(client: FCMNotification, **arguments: Any) -> Any:
 async def test_pyfcm_gets_its_token_and_its_messages_are_accepted(client: FCMNotification, fcm: Running) -> None:
     tag = {"notification": {"tag": "t1"}}
     data = {"event": "ev1", "delivery": "d1"}
+    before = len(fcm.rows())
     answer = await notify(
         client,
         fcm_token="0token:abc",
@@ -59,7 +61,7 @@ async def test_pyfcm_gets_its_token_and_its_messages_are_accepted(client: FCMNot
     )
     assert answer["name"].startswith("projects/school/messages/")
     assert (await notify(client, fcm_token="0token:def", data_payload=data))["name"] != answer["name"]
-    row = fcm.wait_for_rows(2)[0]
+    row = fcm.wait_for_rows(before + 2)[before]
     assert (row["status"], row["address"], row["delivery"]) == ("200", "0token:abc", "d1")
     assert (row["event"], row["collapse"]) == ("ev1", "t1")
 
@@ -78,11 +80,13 @@ async def test_pyfcm_gets_its_token_and_its_messages_are_accepted(client: FCMNot
 async def test_pyfcm_understands_the_refusals(
     client: FCMNotification, fcm: Running, arguments: dict[str, Any], error: type[Exception], reason: str
 ) -> None:
+    before = len(fcm.rows())
     with pytest.raises(error):
         await notify(client, **arguments)
-    assert fcm.wait_for_rows(1)[0]["reason"] == reason
+    assert fcm.wait_for_rows(before + 1)[-1]["reason"] == reason
 
 
 async def test_pyfcm_waits_and_sends_again_when_the_quota_is_over(client: FCMNotification, fcm: Running) -> None:
+    before = len(fcm.rows())
     await notify(client, fcm_token="busy0000", notification_body="x")
-    assert [row["status"] for row in fcm.wait_for_rows(2)] == ["429", "200"]
+    assert [row["status"] for row in fcm.wait_for_rows(before + 2)[before:]] == ["429", "200"]
