@@ -62,7 +62,7 @@ class Stage(NamedTuple):
 def stage(*, is_kept: bool, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
     """Build the stage; take it down at the end, whatever happened. The folder stays when `is_kept` or after a fault."""
     remove = not is_kept
-    with _sigterm_as_ctrl_c():
+    with _signals_as_ctrl_c():
         folder = Path(tempfile.mkdtemp(prefix="klokke-demo-"))
         try:
             (folder / "posted").mkdir()
@@ -191,14 +191,15 @@ def _free_run(count: int) -> int:
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the demo as cleanly as Ctrl-C does."""
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the demo as cleanly as Ctrl-C does; SIGINT too where a shell started us with it ignored (`&`)."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
