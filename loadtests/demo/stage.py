@@ -59,7 +59,7 @@ class Stage(NamedTuple):
 
 
 @contextmanager
-def stage(*, is_kept: bool, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
+def stage(*, is_kept: bool, seed: int, lease_seconds: float, say: Callable[[str], None]) -> Iterator[Stage]:
     """Build the stage; take it down at the end, whatever happened. The folder stays when `is_kept` or after a fault."""
     remove = not is_kept
     with _signals_as_ctrl_c():
@@ -69,7 +69,7 @@ def stage(*, is_kept: bool, seed: int, say: Callable[[str], None]) -> Iterator[S
             with ExitStack() as undo:
                 programs: list[Program] = []
                 undo.callback(_stop, programs, say)
-                yield _build(folder, programs, seed, say)
+                yield _build(folder, programs, seed, lease_seconds, say)
         except StageFault:
             remove = False  # the logs that the message names
             raise
@@ -78,7 +78,7 @@ def stage(*, is_kept: bool, seed: int, say: Callable[[str], None]) -> Iterator[S
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(folder: Path, programs: list[Program], seed: int, say: Callable[[str], None]) -> Stage:
+def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: float, say: Callable[[str], None]) -> Stage:
     say("making keys")
     api_key = secrets.token_urlsafe(32)
     _write_secret(folder / "api.key", api_key.encode())
@@ -108,7 +108,8 @@ def _build(folder: Path, programs: list[Program], seed: int, say: Callable[[str]
     )
     _write_service_account(folder, addresses.fcm_url)
     config = folder / "klokke.toml"
-    config.write_text(configuration(addresses, hashlib.sha256(api_key.encode()).hexdigest()), "utf-8")
+    key_sha256 = hashlib.sha256(api_key.encode()).hexdigest()
+    config.write_text(configuration(addresses, key_sha256, lease_seconds), "utf-8")
     say("starting the engine")
     with undisturbed():
         engine = Program("the engine", ["engine", "run", "--config", str(config)], folder / "engine.log")
