@@ -8,6 +8,7 @@ from typing import NamedTuple
 import trio
 
 from engine.ports import Refusal
+from engine.records.errors import StoreUnavailable
 from engine.records.person import Line
 from queueing.directory.keys import importing
 from queueing.directory.ndjson import read_line
@@ -15,7 +16,7 @@ from queueing.directory.store_directory import StoreDirectory
 from queueing.link import Link
 
 REMEMBERED_SECONDS = 30 * 24 * 3600
-_LINES_A_STEP = 2000  # progress is noted after each: what a cut makes the client send again
+_LINES_A_STEP = 4000  # progress is noted after each: what a cut makes the client send again
 _LINES_WITHOUT_REST = 250  # decoded before other tasks get their turn: a few ms
 
 
@@ -24,6 +25,14 @@ class ImportAnswer(NamedTuple):
 
     taken: int
     refused: list[Refusal]
+    next_line: int
+
+
+class Step(NamedTuple):
+    """Decoded lines that are written together."""
+
+    good: list[tuple[int, Line]]
+    faults: list[Refusal]
     next_line: int
 
 
@@ -45,34 +54,49 @@ class Imports:
         nothing is taken, and the answer says where to go on.
         """
         next_line = await self.next_line(import_id)
-        taken, refused = 0, list[Refusal]()
         if first_line > next_line:
-            return ImportAnswer(0, refused, next_line)
+            return ImportAnswer(0, [], next_line)
         lines = body.split(b"\n")
         if not lines[-1]:
             lines.pop()  # the file ends with a line feed
-        for first in range(next_line - first_line, len(lines), _LINES_A_STEP):
-            step = lines[first : first + _LINES_A_STEP]
-            good, faults = await _decode(step, first_line + first)
-            faults += await self._directory.apply(good, now_ms)
-            refused += sorted(faults)
-            taken += sum(1 for raw in step if raw.strip()) - len(faults)
-            next_line = first_line + first + len(step)
-            await self._link.ask("SET", importing(import_id), next_line, "EX", REMEMBERED_SECONDS)
-        return ImportAnswer(taken, refused, next_line)
+        answer = ImportAnswer(0, [], next_line)
+        try:
+            async with trio.open_nursery() as nursery:
+                decoded, steps = trio.open_memory_channel[Step](0)
+                nursery.start_soon(_decode_ahead, lines, first_line, next_line - first_line, decoded)
+                async for step in steps:
+                    answer = await self._take(import_id, step, answer, now_ms)
+        except* StoreUnavailable as lost:
+            raise StoreUnavailable("the store was lost during an import; go on from its next_line") from lost
+        return answer
+
+    async def _take(self, import_id: str, step: Step, before: ImportAnswer, now_ms: int) -> ImportAnswer:
+        faults = step.faults + await self._directory.apply(step.good, now_ms)
+        await self._link.ask("SET", importing(import_id), step.next_line, "EX", REMEMBERED_SECONDS)
+        taken = before.taken + len(step.good) + len(step.faults) - len(faults)
+        return ImportAnswer(taken, before.refused + sorted(faults), step.next_line)
 
 
-async def _decode(raw_lines: Sequence[bytes], first_line: int) -> tuple[list[tuple[int, Line]], list[Refusal]]:
+async def _decode_ahead(
+    lines: Sequence[bytes], first_line: int, skip: int, decoded: trio.MemorySendChannel[Step]
+) -> None:
+    """Decode a step while the one before is written: half of an import's time is waiting for the store."""
+    async with decoded:
+        for first in range(skip, len(lines), _LINES_A_STEP):
+            await decoded.send(await _decode(lines[first : first + _LINES_A_STEP], first_line + first))
+
+
+async def _decode(raw_lines: Sequence[bytes], first_line: int) -> Step:
     good: list[tuple[int, Line]] = []
-    refused: list[Refusal] = []
+    faults: list[Refusal] = []
     for number, raw in enumerate(raw_lines, first_line):
         if not raw.strip():
             continue
         line = read_line(raw)
         if isinstance(line, str):
-            refused.append(Refusal(number, line))
+            faults.append(Refusal(number, line))
         else:
             good.append((number, line))
         if not number % _LINES_WITHOUT_REST:
             await trio.lowlevel.checkpoint()
-    return good, refused
+    return Step(good, faults, first_line + len(raw_lines))

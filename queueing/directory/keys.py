@@ -10,11 +10,11 @@
 | `{d<b%16>}:l:<b>` | hash | guardian and child number -> letter that the guardian's card has yet to hear |
 | `{d<t>}:open` | set | blocks of the tag that owe something or have letters |
 | `{r<crc%16>}:<roster name>` | hash | block -> block version (u32) and mask |
-| `{i<crc%16>}:<crc/16%1024>` | hash | id -> number (u32) |
-| `{t<digest%16>}:<digest/16%2048>` | hash | rest of a token's digest -> owner's number and block version (u32 each) |
+| `{i<crc%16>}:<crc/16%2048>` | hash | id -> number (u32) |
+| `{t<digest%16>}:<digest/16%4096>` | hash | rest of a token's digest -> owner's number and block version (u32 each) |
 | `directory:...` | | journal, counter of people, secret, institutions, groups, strategies, imports |
 
-Buckets hold about 120 entries at two million people, so that they stay compact lists.
+Buckets hold about 60 entries at two million people, so that they stay compact lists.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from __future__ import annotations
 from zlib import crc32
 
 TAGS = 16
-ID_BUCKETS = 1024  # a tag
-TOKEN_BUCKETS = 2048  # a tag
+ID_BUCKETS = 2048  # a tag
+TOKEN_BUCKETS = 4096  # a tag
 
 JOURNAL = b"directory:journal"
 PEOPLE = b"directory:people"  # how many numbers were given

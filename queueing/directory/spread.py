@@ -28,13 +28,12 @@ class Spread:
         self._script = script
         self._keys: list[list[Argument]] = [[] for _ in range(TAGS)]
         self._arguments: list[list[Argument]] = [[] for _ in range(TAGS)]
-        self._order: list[tuple[int, int]] = []
+        self._order: list[int] = []  # tags, as they were added
 
     def add(self, tag_and_key: tuple[int, bytes], *arguments: Argument) -> None:
         tag, key = tag_and_key
-        keys = self._keys[tag]
-        self._order.append((tag, len(keys)))
-        keys.append(key)
+        self._order.append(tag)
+        self._keys[tag].append(key)
         self._arguments[tag].extend(arguments)
 
     def commands(self) -> list[Command]:
@@ -43,5 +42,5 @@ class Spread:
     def replies(self, raw: Sequence[Reply]) -> list[Reply]:
         """Put the replies to `commands()` back into the order of `add`."""
         answers = iter(raw)
-        by_tag = [next(answers) if keys else () for keys in self._keys]
-        return [by_tag[tag][at] for tag, at in self._order]
+        by_tag = [iter(next(answers) if keys else ()) for keys in self._keys]
+        return [next(by_tag[tag]) for tag in self._order]

@@ -183,5 +183,7 @@ async def test_an_import_that_was_cut_off_is_resumed_without_loss(link: Link, st
     assert 1 < next_line <= len(lines)
     answer = await resumed.take_chunk("x", next_line, body(*lines[next_line - 1 :]), NOW)
     assert (answer.refused, answer.next_line) == ([], len(lines) + 1)
-    assert await StoreDirectory(other).numbers([f"p{at}" for at in range(5000)]) == {f"p{at}": at for at in range(5000)}
+    numbers = await StoreDirectory(other).numbers([f"p{at}" for at in range(5000)])
+    assert len(set(numbers.values())) == 5000
+    assert max(numbers.values()) < 5000 + len(lines) - next_line + 1, "the cut wastes one step's numbers at most"
     other.close()
