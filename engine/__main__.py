@@ -45,11 +45,10 @@ def run(*, config: ConfigPath = Path("klokke.toml"), check: bool = False, verbos
 
         ./klokke run --config klokke.toml
 
-    Parameters
-    ----------
-    config: the configuration; klokke.example.toml is a commented one to copy.
-    check: only say what is wrong with the configuration.
-    verbose: log more.
+    Args:
+        config: the configuration; klokke.example.toml is a commented one to copy.
+        check: only say what is wrong with the configuration.
+        verbose: log more.
     """
     from engine.composition import start_faults
 
@@ -111,18 +110,38 @@ def import_command(
 
         ./klokke import people.ndjson --key-file secrets/api.key
 
-    Parameters
-    ----------
-    file: one JSON object a line; institutions and groups first, guardians before their children.
-    url: the running engine's API.
-    key_file: a file with an API key of scope `directory`; or set KLOKKE_API_KEY.
-    chunk_lines: lines a request.
+    Args:
+        file: one JSON object a line; institutions and groups first, guardians before their children.
+        url: the running engine's API.
+        key_file: a file with an API key of scope `directory`; or set KLOKKE_API_KEY.
+        chunk_lines: lines a request.
     """
     key = key_file.read_text().strip() if key_file else os.environ.get("KLOKKE_API_KEY", "")
     if not key:
         raise SystemExit("klokke: give --key-file, or set KLOKKE_API_KEY to an API key with the scope directory")
     outcome = trio.run(partial(importing.import_file, file, url, key, chunk_lines=chunk_lines))
     raise SystemExit(outcome.exit_status)
+
+
+@app.command
+def resume(lane: str, *, config: ConfigPath = Path("klokke.toml")) -> None:
+    """Let a parked lane send again, after its cause is mended.
+
+    Example:
+
+        ./klokke resume apns.parent --config klokke.toml
+
+    Args:
+        lane: a lane of the configuration.
+        config: the configuration of the running engine.
+    """
+    from engine.composition import resume_lane
+
+    loaded = configuration.load(config)
+    if lane not in loaded.lanes:
+        raise SystemExit(f"klokke: there is no lane {lane!r}; lanes are {', '.join(loaded.lanes)}")
+    reason = trio.run(resume_lane, config.resolve().parent, loaded, lane)
+    print(f"{lane} goes on; it was parked: {reason}" if reason else f"{lane} was not parked")
 
 
 @app.command

@@ -133,6 +133,8 @@ class Service(Setting, frozen=True, kw_only=True):
     key_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
     tenants: tuple[Annotated[str, Meta(pattern=r"^(\*|dk|[0-9]{4})$")], ...]
     scopes: tuple[Annotated[str, Meta(pattern=r"^(events|directory|inbox|ask)$")], ...]
+    rate_per_second: Annotated[int, Meta(ge=0)] = 0  # events; 0: no bound
+    per_day: Annotated[int, Meta(ge=0)] = 0
 
 
 class Config(Setting, frozen=True, kw_only=True):

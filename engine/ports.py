@@ -111,13 +111,25 @@ class EntityVerdict(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """Waiting slices of one lane and urgency on one shard: how many, and since when the oldest waits."""
+    """Waiting slices of one lane and urgency on one shard: how many."""
 
     shard: int
     lane: str
     urgency: Urgency
     slices: int
-    oldest_ms: int = 0  # when the event at the head of the queue was admitted, as far as known
+
+
+class Depth(NamedTuple):
+    """What waits on one lane and urgency over all shards. The lane `+` holds events that wait for fan-out.
+
+    `oldest_ms` is when the oldest was admitted, or became due where it was held back.
+    """
+
+    lane: str
+    urgency: Urgency
+    slices: int
+    people: int
+    oldest_ms: int
 
 
 class Work(Protocol):

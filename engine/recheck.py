@@ -137,20 +137,22 @@ class PlaneCache:
 
     async def read(self, asked: Sequence[tuple[frozenset[str], Roster]]) -> list[dict[str, Roster]]:
         """For each (names, people) those planes on the people's blocks; only what is not known is read, in one go."""
-        missing: dict[str, set[int]] = {}
+        blocks: dict[str, set[int]] = {}
         for names, people in asked:
             for name in names:
-                known = self._known.get(name, {})
-                missing.setdefault(name, set()).update(block for block in people if block not in known)
-        fresh = await self._fetch({name: blocks for name, blocks in missing.items() if blocks})
-        return [
-            {name: {block: self._mask(fresh, name, block) for block in people} for name in names}
-            for names, people in asked
-        ]
+                blocks.setdefault(name, set()).update(people)
+        # Taken before the read: what is known may be forgotten while we wait, and is not among what is read.
+        masks = {name: self._known_on(name, some) for name, some in blocks.items()}
+        missing = {name: some - masks[name].keys() for name, some in blocks.items()}
+        fresh = await self._fetch({name: some for name, some in missing.items() if some})
+        for name, some in missing.items():
+            read = fresh.get(name, {})
+            masks[name].update((block, read.get(block, 0)) for block in some)
+        return [{name: {block: masks[name][block] for block in people} for name in names} for names, people in asked]
 
-    def _mask(self, fresh: dict[str, Roster], name: str, block: int) -> int:
-        known = self._known.get(name, {}).get(block)
-        return fresh.get(name, {}).get(block, 0) if known is None else known
+    def _known_on(self, name: str, blocks: Iterable[int]) -> Roster:
+        known = self._known.get(name, {})
+        return {block: known[block] for block in blocks if block in known}
 
     async def _fetch(self, missing: dict[str, set[int]]) -> dict[str, Roster]:
         if not missing:

@@ -79,7 +79,13 @@ class Catalogue:
         )
         self.queue_slices = Gauge(
             "klokke_queue_slices",
-            "Slices ready to be sent.",
+            "Slices ready to be sent; lane + counts events that wait for fan-out.",
+            ("lane", "urgency"),
+            registry=registry,
+        )
+        self.queue_people = Gauge(
+            "klokke_queue_people",
+            "People in the slices that are ready to be sent.",
             ("lane", "urgency"),
             registry=registry,
         )

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry
 
-from engine.ports import Ready
+from engine.ports import Depth
 from engine.records.words import URGENCIES, Category, Channel, End, Urgency
 from metrics.catalogue import Catalogue
+
+FANOUT = "+"
+"""The name under which events that wait for fan-out stand among the lanes."""
 
 REASONS_MAX = 100
 """Providers may invent reasons; past this many different ones a process counts further ones as `other`."""
@@ -48,19 +51,16 @@ class PrometheusObserver:
     def reclaimed(self, slices: int) -> None:
         self._metrics.reclaimed.inc(slices)
 
-    def queues(self, ready: Iterable[Ready], lanes: Iterable[str], parked: Mapping[str, str], now_ms: int) -> None:
+    def queues(self, depths: Iterable[Depth], lanes: Iterable[str], parked: Mapping[str, str], now_ms: int) -> None:
         """Set the gauges of all queues; what does not wait is set to zero, so that nothing stale stays."""
-        waiting: dict[tuple[str, Urgency], tuple[int, int]] = {}
-        for entry in ready:
-            key = (entry.lane, entry.urgency)
-            slices, oldest_ms = waiting.get(key, (0, now_ms))
-            waiting[key] = (slices + entry.slices, min(oldest_ms, entry.oldest_ms or now_ms))
-        for lane in lanes:
+        waiting = {(depth.lane, depth.urgency): depth for depth in depths}
+        for lane in (FANOUT, *lanes):
             self._metrics.lane_parked.labels(lane).set(lane in parked)
             for urgency in URGENCIES:
-                slices, oldest_ms = waiting.get((lane, urgency), (0, now_ms))
-                self._metrics.queue_slices.labels(lane, urgency).set(slices)
-                self._metrics.queue_oldest_seconds.labels(lane, urgency).set(max(0, now_ms - oldest_ms) / 1000)
+                depth = waiting.get((lane, urgency), Depth(lane, urgency, 0, 0, now_ms))
+                self._metrics.queue_slices.labels(lane, urgency).set(depth.slices)
+                self._metrics.queue_people.labels(lane, urgency).set(depth.people)
+                self._metrics.queue_oldest_seconds.labels(lane, urgency).set(max(0, now_ms - depth.oldest_ms) / 1000)
 
     def _bounded(self, reason: str) -> str:
         if reason in self._reasons:

@@ -17,7 +17,7 @@ Sources: FCM asks for at least 10 s before the first retry and exponential backo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.outcomes import Accepted, Outcome, Rejected, Throttled, Unknown, Unreachable
@@ -33,6 +33,11 @@ RETRY_AFTER_SECONDS_MIN = 1.0
 RETRY_AFTER_SECONDS_MAX = 3600.0  # an absurd header must not silence a lane for years
 RETRY_AFTER_JITTER = 0.1  # of the wait, so that those who wait do not wake together
 LANE_WAIT_SECONDS = 60.0  # FCM: without Retry-After wait a minute
+
+SLOW_ANSWERS_MIN = 3
+SLOW_SHARE_MIN = 0.05
+"""From so many throttled answers in a batch the whole lane waits: one busy server would otherwise
+hold up a nation for a minute."""
 
 
 class Ended(NamedTuple):
@@ -101,17 +106,22 @@ def postpone(reason: str, *, now_ms: int, expires_ms: int, at_ms: int) -> Step:
     return Again(at_ms, reason, burns_attempt=False)
 
 
-def lane_step(outcomes: Iterable[Outcome], *, now_ms: int, draw: float) -> Slow | Park | None:
-    """Decide what a batch of answers means for the lane: parking beats slowing, the longest wait wins."""
-    until_ms, slow_reason = 0, ""
+def lane_step(outcomes: Sequence[Outcome], *, now_ms: int, draw: float) -> Slow | Park | None:
+    """Decide what a batch of answers means for the lane: parking beats slowing, the longest wait wins.
+
+    A few throttled answers among many good ones slow nobody but themselves.
+    """
+    until_ms, slow_reason, throttled = 0, "", 0
     for outcome in outcomes:
         if isinstance(outcome, Unreachable) and outcome.park:
             return Park(outcome.reason)
         if isinstance(outcome, Throttled) and outcome.lane_wide:
+            throttled += 1
             at_ms = _after(now_ms, outcome.retry_after_seconds, draw)
             if at_ms > until_ms:
                 until_ms, slow_reason = at_ms, outcome.reason
-    return Slow(until_ms, slow_reason) if until_ms else None
+    is_slow = throttled >= max(SLOW_ANSWERS_MIN, SLOW_SHARE_MIN * len(outcomes))
+    return Slow(until_ms, slow_reason) if is_slow else None
 
 
 def wait_seconds(attempt: int, draw: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -10,13 +11,16 @@ import httpx
 from loadtests.demo.processes import StageFault
 
 Report = dict[str, Any]
+PATIENCE_SECONDS = 30.0
+PAUSE_SECONDS = 0.2
 _SECONDS_MAX = 120.0  # importing 4 MB while the store writes
 
 
 class Api:
     """Calls the intake with the service's key, and the gateway with a person's ticket. Errors are StageFaults."""
 
-    def __init__(self, api_url: str, gateway_url: str, key: str) -> None:
+    def __init__(self, api_url: str, gateway_url: str, key: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._patience_seconds = patience_seconds
         self._api = httpx.Client(
             base_url=api_url, headers={"authorization": f"Bearer {key}"}, timeout=_SECONDS_MAX, trust_env=False
         )
@@ -50,7 +54,7 @@ class Api:
         before = ""
         while len(found) < items_max:
             path = "/v1/inbox?limit=50" + (f"&before={quote(before)}" if before else "")
-            page = _answer(self._gateway, self._gateway.build_request("GET", path, headers=headers))
+            page = self._answer(self._gateway, self._gateway.build_request("GET", path, headers=headers))
             found += [item["event"] for item in page["items"]]
             before = page.get("next") or ""
             if not before:
@@ -61,15 +65,23 @@ class Api:
         self, method: str, path: str, body: bytes | None = None, kind: str = "application/json"
     ) -> dict[str, Any]:
         headers = {"content-type": kind} if body is not None else {}
-        return _answer(self._api, self._api.build_request(method, path, content=body, headers=headers))
+        return self._answer(self._api, self._api.build_request(method, path, content=body, headers=headers))
 
-
-def _answer(client: httpx.Client, request: httpx.Request) -> dict[str, Any]:
-    what = f"{request.method} {request.url.path}"
-    try:
-        response = client.send(request)
-    except httpx.HTTPError as error:
-        raise StageFault(f"the engine gave no answer to {what}: {error or type(error).__name__}") from None
-    if response.is_success:
-        return dict(response.json())
-    raise StageFault(f"the engine refused {what} with status {response.status_code}: {response.text[:500]}")
+    def _answer(self, client: httpx.Client, request: httpx.Request) -> dict[str, Any]:
+        """Every call may be repeated, so an engine whose intake is just being started again is asked again."""
+        what = f"{request.method} {request.url.path}"
+        deadline = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                response = client.send(request)
+            except httpx.TransportError as error:
+                fault = f"the engine gave no answer to {what}: {error or type(error).__name__}"
+            else:
+                if response.is_success:
+                    return dict(response.json())
+                fault = f"the engine refused {what} with status {response.status_code}: {response.text[:500]}"
+                if response.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                    raise StageFault(fault)
+            if time.monotonic() > deadline:
+                raise StageFault(fault)
+            time.sleep(PAUSE_SECONDS)

@@ -32,9 +32,9 @@ class Addresses(NamedTuple):
         return f"http://127.0.0.1:{self.metrics_port}/metrics"
 
 
-def configuration(addresses: Addresses, key_sha256: str) -> str:
+def configuration(addresses: Addresses, key_sha256: str, lease_seconds: float) -> str:
     """Write `klokke.toml`; the files that it names lie beside it."""
-    return _HEAD.format(addresses=addresses, key_sha256=key_sha256) + "".join(
+    return _HEAD.format(addresses=addresses, key_sha256=key_sha256, lease_seconds=lease_seconds) + "".join(
         _PUSH_LANES.format(app=app, topic=topic, addresses=addresses, team_id=TEAM_ID, key_id=KEY_ID)
         for app, topic in TOPICS.items()
     )
@@ -53,6 +53,9 @@ ticket_key_file = "ticket.key"
 
 [metrics]
 first_port = {addresses.metrics_port}
+
+[dispatch]
+lease_seconds = {lease_seconds}
 
 [[service]]
 name = "demo"

@@ -59,17 +59,17 @@ class Stage(NamedTuple):
 
 
 @contextmanager
-def stage(*, is_kept: bool, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
+def stage(*, is_kept: bool, seed: int, lease_seconds: float, say: Callable[[str], None]) -> Iterator[Stage]:
     """Build the stage; take it down at the end, whatever happened. The folder stays when `is_kept` or after a fault."""
     remove = not is_kept
-    with _sigterm_as_ctrl_c():
+    with _signals_as_ctrl_c():
         folder = Path(tempfile.mkdtemp(prefix="klokke-demo-"))
         try:
             (folder / "posted").mkdir()
             with ExitStack() as undo:
                 programs: list[Program] = []
                 undo.callback(_stop, programs, say)
-                yield _build(folder, programs, seed, say)
+                yield _build(folder, programs, seed, lease_seconds, say)
         except StageFault:
             remove = False  # the logs that the message names
             raise
@@ -78,7 +78,7 @@ def stage(*, is_kept: bool, seed: int, say: Callable[[str], None]) -> Iterator[S
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(folder: Path, programs: list[Program], seed: int, say: Callable[[str], None]) -> Stage:
+def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: float, say: Callable[[str], None]) -> Stage:
     say("making keys")
     api_key = secrets.token_urlsafe(32)
     _write_secret(folder / "api.key", api_key.encode())
@@ -108,7 +108,8 @@ def _build(folder: Path, programs: list[Program], seed: int, say: Callable[[str]
     )
     _write_service_account(folder, addresses.fcm_url)
     config = folder / "klokke.toml"
-    config.write_text(configuration(addresses, hashlib.sha256(api_key.encode()).hexdigest()), "utf-8")
+    key_sha256 = hashlib.sha256(api_key.encode()).hexdigest()
+    config.write_text(configuration(addresses, key_sha256, lease_seconds), "utf-8")
     say("starting the engine")
     with undisturbed():
         engine = Program("the engine", ["engine", "run", "--config", str(config)], folder / "engine.log")
@@ -191,14 +192,15 @@ def _free_run(count: int) -> int:
 
 
 @contextmanager
-def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the demo as cleanly as Ctrl-C does."""
+def _signals_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the demo as cleanly as Ctrl-C does; SIGINT too where a shell started us with it ignored (`&`)."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -8,7 +8,7 @@ from typing import Any
 
 from loadtests.demo.filling import Filled
 from loadtests.demo.school_day import Played
-from loadtests.demo.verdict import CHANNELS, Check, Report, duplicates, lost
+from loadtests.demo.verdict import CHANNELS, Check, Report, duplicate_bound, duplicates, lost
 from loadtests.oracle.comparison import Comparison, Fault
 from loadtests.oracle.ledger import CHANNEL_OF_PROVIDER
 
@@ -41,6 +41,7 @@ def summary(
         "conserved": not checks[0].faults,
         "lost": lost(comparison),
         "duplicates": duplicates(comparison),
+        "duplicate_bound": duplicate_bound(reports),
         "unexpected": comparison.count(Fault.UNEXPECTED),
         "wrong_text": comparison.count(Fault.WRONG_TEXT),
         "wrong_tenant": comparison.count(Fault.WRONG_TENANT),

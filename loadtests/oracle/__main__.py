@@ -42,18 +42,12 @@ def check(
 ) -> None:
     """Compare.
 
-    Parameters
-    ----------
-    people:
-        The population's NDJSON.
-    events:
-        The folder of posted events.
-    ledger:
-        A simulator's ledger; may be given several times.
-    seen_ms:
-        When the ledgers were last written, Unix milliseconds; now when left out. Decides about quiet hours.
-    seed:
-        Of the sample above 200,000 people.
+    Args:
+        people: The population's NDJSON.
+        events: The folder of posted events.
+        ledger: A simulator's ledger; may be given several times.
+        seen_ms: When the ledgers were last written, Unix milliseconds; now when left out. Decides about quiet hours.
+        seed: Of the sample above 200,000 people.
     """
     moment_ms = int(time.time() * 1000) if seen_ms is None else seen_ms
     expected = expectations(people, posted.read(events), seen_ms=moment_ms, seed=seed)

@@ -40,16 +40,11 @@ def write(
 ) -> None:
     """Write the population.
 
-    Parameters
-    ----------
-    recipients:
-        How many people lines are written, exactly.
-    seed:
-        The same seed gives the same bytes.
-    years:
-        Year rolls since the first people joined; newcomers stand at the end, so neighbourhood erodes.
-    out:
-        A file, or - for standard output.
+    Args:
+        recipients: How many people lines are written, exactly.
+        seed: The same seed gives the same bytes.
+        years: Year rolls since the first people joined; newcomers stand at the end, so neighbourhood erodes.
+        out: A file, or - for standard output.
     """
     started = time.monotonic()
     people = size = 0

@@ -8,6 +8,7 @@ import msgspec
 
 from engine.records.event import SHARD_COUNT, Admission, Event
 from engine.records.words import Stop
+from engine.rules.numbering import home_shard
 from queueing import keys
 from queueing.link import Command, Link, Reply
 from queueing.work import scripts
@@ -39,6 +40,11 @@ class Admissions:
                     admissions[at] = _admission(reply, fingerprints[at])
                     del waiting[at]
         return [admissions[at] for at in range(len(events))]
+
+    async def find_admitted(self, tenant: str, source: str, id: str) -> tuple[int, bytes] | None:
+        """The event number and the fingerprint under an idempotency key, if any."""
+        stored = await self._link.ask("GET", keys.idempotency(home_shard(tenant, source, id), tenant, source, id))
+        return None if stored is None else (int(stored[:16], 16), stored[16:])
 
     async def events(self, numbers: Collection[int]) -> dict[int, tuple[Event, Stop | None]]:
         """Read events and their stops; unknown ones are left out."""

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from engine.ports import Depth
 from engine.records.words import Urgency
 from queueing import keys
 from queueing.link import Link
 from queueing.work import scripts
 from queueing.work.references import queue_parts
-
-
-class Depth(NamedTuple):
-    """What waits on one lane and urgency over all shards. The lane `+` holds events that wait for fan-out.
-
-    `oldest_ms` is when the oldest was admitted, or became due where it was held back.
-    """
-
-    lane: str
-    urgency: Urgency
-    slices: int
-    people: int
-    oldest_ms: int
 
 
 class Depths:

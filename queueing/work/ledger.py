@@ -37,7 +37,7 @@ class StoreWork:
         stopping, sweeping, asking, bell = Stopping(link), Sweeping(link), Asking(link), Bell(link)
         upkeep, expiring = Upkeep(link), Expiring(link, stopping, keep_days * DAY_MS)
 
-        self.admit, self.events = admissions.admit, admissions.events
+        self.admit, self.events, self.find_admitted = admissions.admit, admissions.events, admissions.find_admitted
         self.lease_unplanned, self.finish_planning = planning.lease_unplanned, planning.finish_planning
         self.claim_entity, self.freeze, self.plan = planning.claim_entity, planning.freeze, planning.plan
         self.ready, self.claim, self.mark, self.extend = claims.ready, claims.claim, claims.mark, claims.extend

@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "channels/": (*NOUNS, "channels"),
     "queueing/": (*NOUNS, "queueing"),
     "queueing/directory/": (*NOUNS, "queueing", "engine.rules"),  # planes and rosters are derived by rule when written
+    "queueing/work/": (*NOUNS, "queueing", "engine.rules.numbering"),  # an idempotency key names its shard by rule
     "metrics/": (*NOUNS, "metrics"),
     "loadtests/": ("loadtests",),
 }

@@ -15,8 +15,6 @@ from engine.intake.app import Intake, make_app
 from engine.intake.keys import Scope, Service, make_key
 from engine.records.person import Group, Institution, Line, Person, Profile
 from engine.records.words import Role
-from engine.rules.numbering import home_shard
-from queueing import keys
 from queueing.directory import StoreDirectory
 from queueing.directory.imports import Imports
 from queueing.link import Link
@@ -66,10 +64,6 @@ class Town:
     async def withdraw(self, event: int) -> None:
         self.withdrawn.append(event)
 
-    async def find_admitted(self, tenant: str, source: str, id: str) -> tuple[int, bytes] | None:
-        stored = await self.link.ask("GET", keys.idempotency(home_shard(tenant, source, id), tenant, source, id))
-        return None if stored is None else (int(stored[:16], 16), stored[16:])
-
     def make(self) -> Intake:
         self.app = make_app(
             work=self.work,
@@ -80,7 +74,7 @@ class Town:
             withdraw=self.withdraw,
             take_chunk=self.imports.take_chunk,
             next_line=self.imports.next_line,
-            find_admitted=self.find_admitted,
+            find_admitted=StoreWork(self.link).find_admitted,
             now_ms=lambda: self.now_ms,
             random=Random(1),
         )

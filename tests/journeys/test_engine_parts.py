@@ -155,6 +155,35 @@ async def test_what_changes_in_the_middle_of_a_read_is_not_kept() -> None:
     assert await cache.read([(frozenset(("en",)), {1: 1})]) == [{"en": {1: 0b11}}]
 
 
+async def test_what_was_known_before_a_read_is_still_answered_when_it_is_forgotten_in_the_middle() -> None:
+    directory = Planes()
+    directory.plane = {1: 0b1, 2: 0b1}
+    cache = PlaneCache(directory)
+    names = frozenset(("en",))
+    await cache.read([(names, {1: 1})])
+    directory.in_the_middle, directory.may_answer = trio.Event(), trio.Event()
+    answers: list[list[dict[str, Roster]]] = []
+
+    async def ask() -> None:
+        answers.append(await cache.read([(names, {1: 1, 2: 1})]))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        await directory.in_the_middle.wait()
+        cache.forget([1])
+        directory.may_answer.set()
+    assert answers == [[{"en": {1: 0b1, 2: 0b1}}]]
+
+
+async def test_two_half_hours_asked_for_together_are_both_answered() -> None:
+    directory = Planes()
+    directory.plane = {1: 0b1, 2: 0b1}
+    cache = PlaneCache(directory)
+    asked = [(frozenset(("quiet.3",)), {1: 1}), (frozenset(("quiet.4",)), {1: 1})]
+    await cache.read(asked[:1])
+    assert await cache.read(asked) == [{"quiet.3": {1: 0b1}}, {"quiet.4": {1: 0b1}}]
+
+
 async def test_the_quiet_plane_of_the_last_half_hour_is_dropped() -> None:
     directory = Planes()
     cache = PlaneCache(directory)

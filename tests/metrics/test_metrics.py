@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from engine.ports import Ready
+from engine.ports import Depth
 from engine.records.words import Category, Channel, End, Urgency
 from metrics.exposition import new_registry, serving
 from metrics.observer import REASONS_MAX, PrometheusObserver
@@ -30,9 +30,7 @@ def test_a_drained_queue_falls_to_zero() -> None:
     registry = new_registry()
     observer = PrometheusObserver(registry)
     labels = {"lane": "email", "urgency": "normal"}
-    observer.queues(
-        [Ready(0, "email", Urgency.NORMAL, 2, 4_000), Ready(3, "email", Urgency.NORMAL, 1, 1_000)], ["email"], {}, 9_000
-    )
+    observer.queues([Depth("email", Urgency.NORMAL, 3, 60, 1_000)], ["email"], {}, 9_000)
     assert registry.get_sample_value("klokke_queue_slices", labels) == 3
     assert registry.get_sample_value("klokke_queue_oldest_age_seconds", labels) == 8
     observer.queues([], ["email"], {"email": "credential"}, 10_000)

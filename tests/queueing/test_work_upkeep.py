@@ -6,14 +6,13 @@ import msgspec
 import pytest
 import trio
 
-from engine.ports import EntityVerdict
+from engine.ports import Depth, EntityVerdict
 from engine.records.event import Event
 from engine.records.roster import Roster, roster_of
 from engine.records.words import Channel, End, Stop, Urgency
 from queueing import keys
 from queueing.link import Link
 from queueing.work import StoreWork
-from queueing.work.depths import Depth
 from queueing.work.expiring import LOOK_AGAIN_MS
 from queueing.work.ledger import DAY_MS
 from queueing.work.upkeep import share

@@ -108,6 +108,15 @@ def test_nothing_goes_out_past_expiry(outcome: Outcome, attempt: int, left_ms: i
         assert found.end in (End.EXPIRED, End.DEAD)
 
 
+def test_a_few_throttled_answers_among_many_do_not_slow_the_lane() -> None:
+    busy = Throttled(reason="ServiceUnavailable", lane_wide=True)
+    assert lane_step([busy], now_ms=NOON_MS, draw=0) is None
+    assert lane_step([busy] * 51 + [ACCEPTED] * 973, now_ms=NOON_MS, draw=0) is None
+    assert lane_step([busy] * 52 + [ACCEPTED] * 972, now_ms=NOON_MS, draw=0) == Slow(
+        NOON_MS + 60_000, "ServiceUnavailable"
+    )
+
+
 def test_a_batch_parks_or_slows_its_lane() -> None:
     slow = [Throttled(reason="a", lane_wide=True, retry_after_seconds=seconds) for seconds in (5, 90, 7)]
     assert lane_step([ACCEPTED, Unknown(reason="u")], now_ms=NOON_MS, draw=0) is None
