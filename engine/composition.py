@@ -49,6 +49,7 @@ from queueing.work import StoreWork
 log = structlog.get_logger()
 
 QUEUE_FIGURES_SECONDS = 2.0
+MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
 
 ApnsTokens = dict[tuple[str, str, str], ProviderToken]
@@ -179,6 +180,7 @@ async def run_upkeep(parts: Parts) -> None:
     """Move due work, take leases back, expire and sweep; keep the queue figures of /metrics."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_queue_figures, parts)
+        nursery.start_soon(_mend_directory, parts)
         await Upkeep(parts.work, parts.observer, wall_ms).run(parts.drain)
         nursery.cancel_scope.cancel()
 
@@ -198,6 +200,17 @@ async def run_dispatch(parts: Parts) -> None:
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
     )
     await dispatcher.run(parts.drain)
+
+
+async def _mend_directory(parts: Parts) -> None:
+    """Finish what a process left half-written in the directory when it was killed."""
+    while True:
+        try:
+            if mended := await parts.directory.repair():
+                log.info("mended the directory", blocks=mended)
+        except StoreUnavailable:
+            log.warning("the store does not answer")
+        await trio.sleep(MEND_SECONDS)
 
 
 async def _queue_figures(parts: Parts) -> None:

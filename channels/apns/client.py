@@ -11,6 +11,7 @@ import trio
 from channels.apns import answers, payload
 from channels.apns.credential import ProviderToken
 from channels.apns.payload import ApnsPayload
+from channels.built_once import BuiltOnce
 from channels.http2.connection import Origin
 from channels.http2.jobs import OK, Answer, Failure, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
@@ -18,12 +19,10 @@ from channels.http2.tls import client_context
 from channels.notification import uuid_form
 from channels.wire_outcomes import failure_outcome
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Unreachable
-from engine.records.words import Language
 from engine.records.work import Batch, delivery_ids
 
 _HEX = b"0123456789abcdefABCDEF"
 _MALFORMED = Rejected(reason="malformed_token", endpoint_gone=True)
-_PAYLOADS_MAX = 64
 _RESEND_SECONDS_MIN = 1.0  # with less time left, a second try would only end as unknown
 
 
@@ -58,7 +57,7 @@ class ApnsSender:
         self._settings = settings
         self._now = now
         self._token = provider_token or ProviderToken(settings.private_key_pem, settings.key_id, settings.team_id, now)
-        self._payloads: dict[tuple[int, Language], ApnsPayload] = {}
+        self._payload = BuiltOnce(payload.build)
         self._pool = Pool(
             PoolSettings(
                 Origin.parse(settings.base_url),
@@ -80,7 +79,7 @@ class ApnsSender:
         if b"".join(tokens).translate(None, _HEX) or not all(tokens):
             return await self._send_well_formed(batch, tokens)
         ids = [uuid_form(one.hex()).encode() for one in delivery_ids(batch)]
-        body = self._payload(batch)
+        body = self._payload(batch.event, batch.language)
         stop_at = trio.current_time() + batch.deadline_seconds
         used = self._token.header()
         template = payload.template(batch.event, self._settings.topic, used)
@@ -134,15 +133,6 @@ class ApnsSender:
         template = payload.template(batch.event, self._settings.topic, self._token.header())
         paths, values = requests.paths or (), requests.values or ()
         return Requests(template, len(indexes), [paths[i] for i in indexes], [values[i] for i in indexes], body)
-
-    def _payload(self, batch: Batch) -> ApnsPayload:
-        key = (batch.event.number, batch.language)
-        known = self._payloads.get(key)
-        if known is None:
-            if len(self._payloads) >= _PAYLOADS_MAX:
-                self._payloads.clear()
-            known = self._payloads[key] = payload.build(batch.event, batch.language)
-        return known
 
 
 def _outcome(result: Result, now_seconds: float) -> Outcome:

@@ -7,11 +7,13 @@ onto a new session, since relays hang up idle ones and end long ones with 421 as
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
+from functools import partial
 
 import trio
 
+from channels.built_once import BuiltOnce
 from channels.email import answers, headers
 from channels.email.payload import Letter as Text
 from channels.email.payload import letter as build
@@ -19,11 +21,10 @@ from channels.email.session import Refused, Session, open_session, trust
 from channels.email.settings import EmailSettings
 from channels.email.smtp import Letter, is_deliverable
 from engine.outcomes import Outcome, Rejected
-from engine.records.words import Language, Urgency
+from engine.records.words import Urgency
 from engine.records.work import Batch, delivery_id
 from engine.rules.tickets import mint_unsubscribe
 
-_TEXTS_MAX = 64  # letters kept built: the events in flight on one lane, in both languages
 _LETTERS_PER_SESSION = 8  # opening a session costs as much as some letters
 _UNSAFE = Rejected(reason="unsafe_headers", our_fault=True)
 
@@ -39,7 +40,7 @@ class EmailSender:
         headers.prove()
         self._settings = settings
         self._context = trust(settings)
-        self._texts: OrderedDict[tuple[int, Language], Text] = OrderedDict()
+        self._text = BuiltOnce(partial(build, settings=settings))
         self._idle: list[Session] = []
         self._slots = trio.CapacityLimiter(settings.connections_max)
         self._urgent_slots = trio.CapacityLimiter(settings.urgent_connections_max)
@@ -61,7 +62,7 @@ class EmailSender:
     async def send(self, batch: Batch) -> Sequence[Outcome]:
         """Send one letter to each endpoint; outcomes in their order. Never raises for what the relay does."""
         try:
-            text = self._text(batch)
+            text = self._text(batch.event, batch.language)
         except headers.UnsafeHeaders:
             return [_UNSAFE] * len(batch.endpoints)
         pile = LetterPile(batch, text, self._settings)
@@ -104,15 +105,6 @@ class EmailSender:
         elif self._idle:
             return self._idle.pop()
         return await open_session(self._settings, self._context, pile.deadline)
-
-    def _text(self, batch: Batch) -> Text:
-        key = (batch.event.number, batch.language)
-        text = self._texts.get(key)
-        if text is None:
-            text = self._texts[key] = build(batch.event, batch.language, self._settings)
-            if len(self._texts) > _TEXTS_MAX:
-                self._texts.popitem(last=False)
-        return text
 
 
 class LetterPile:

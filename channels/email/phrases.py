@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from engine.records.dates import MONTHS, WEEKDAYS
 from engine.records.event import CalendarEntry
 from engine.records.words import Category, Kind, Language
 
@@ -50,21 +51,8 @@ DANISH = Phrases(
         Category.SURVEY: "spørgeskemaer",
         Category.ANNOUNCEMENT: "meddelelser",
     },
-    weekdays=("mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag"),
-    months=(
-        "januar",
-        "februar",
-        "marts",
-        "april",
-        "maj",
-        "juni",
-        "juli",
-        "august",
-        "september",
-        "oktober",
-        "november",
-        "december",
-    ),
+    weekdays=WEEKDAYS[Language.DA],
+    months=MONTHS[Language.DA],
 )
 
 ENGLISH = Phrases(
@@ -88,21 +76,8 @@ ENGLISH = Phrases(
         Category.SURVEY: "surveys",
         Category.ANNOUNCEMENT: "announcements",
     },
-    weekdays=("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-    months=(
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ),
+    weekdays=WEEKDAYS[Language.EN],
+    months=MONTHS[Language.EN],
 )
 
 PHRASES = {Language.DA: DANISH, Language.EN: ENGLISH}

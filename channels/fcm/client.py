@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 import trio
 
+from channels.built_once import BuiltOnce
 from channels.fcm import answers, payload
 from channels.fcm.credential import AccessToken
-from channels.fcm.payload import FcmPayload
 from channels.http2.connection import Origin
 from channels.http2.headers import Template
 from channels.http2.jobs import Answer, Requests, Result
@@ -20,12 +20,10 @@ from channels.http2.tls import client_context
 from channels.notification import uuid_form
 from channels.wire_outcomes import failure_outcome
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Unreachable
-from engine.records.words import Language
 from engine.records.work import Batch, delivery_ids
 
 _TOKEN_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-:"
 _MALFORMED = Rejected(reason="malformed_token", endpoint_gone=True)
-_PAYLOADS_MAX = 64
 _RESEND_SECONDS_MIN = 1.0
 _INDEXED_BYTES_MAX = 2_000  # a longer access token would push the other headers out of the table (4,096 bytes)
 
@@ -54,7 +52,7 @@ class FcmSender:
         self._settings = settings
         self._now = now
         self._path = f"/v1/projects/{settings.project_id}/messages:send".encode()
-        self._payloads: dict[tuple[int, Language], FcmPayload] = {}
+        self._payload = BuiltOnce(payload.build)
         self._token = AccessToken(
             settings.client_email, settings.private_key_pem, settings.token_uri, settings.ca_file, now
         )
@@ -83,7 +81,7 @@ class FcmSender:
             return [self._no_token()] * len(tokens)
         ids = [uuid_form(one.hex()).encode() for one in delivery_ids(batch)]
         ttl = payload.ttl_seconds(batch.event, int(self._now() * 1000))
-        bodies = self._payload(batch).bodies(tokens, ids, ttl)
+        bodies = self._payload(batch.event, batch.language).bodies(tokens, ids, ttl)
         results = await self._post(bodies, authorization, stop_at)
         if all(result[0] == 200 for result in results):
             return [ACCEPTED] * len(results)
@@ -126,15 +124,6 @@ class FcmSender:
         for index, result in zip(refused, second, strict=True):
             outcomes[index] = _outcome(result, now)
         return outcomes
-
-    def _payload(self, batch: Batch) -> FcmPayload:
-        key = (batch.event.number, batch.language)
-        known = self._payloads.get(key)
-        if known is None:
-            if len(self._payloads) >= _PAYLOADS_MAX:
-                self._payloads.clear()
-            known = self._payloads[key] = payload.build(batch.event, batch.language)
-        return known
 
 
 def _outcome(result: Result, now_seconds: float) -> Outcome:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from engine.intake.moments import HOME_ZONE
+from engine.records.dates import MONTHS, WEEKDAYS
 from engine.records.event import CalendarEntry, Text
 from engine.records.words import Kind, Language
 
@@ -22,40 +23,6 @@ _TITLES: dict[Language, dict[Kind, str]] = {
         Kind.CALENDAR_CHANGED: "Changed: ",
         Kind.CALENDAR_CANCELLED: "Cancelled: ",
     },
-}
-_DAYS = {
-    Language.DA: ["mandag", "tirsdag", "onsdag", "torsdag", "fredag", "lørdag", "søndag"],
-    Language.EN: ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"],
-}
-_MONTHS = {
-    Language.DA: [
-        "januar",
-        "februar",
-        "marts",
-        "april",
-        "maj",
-        "juni",
-        "juli",
-        "august",
-        "september",
-        "oktober",
-        "november",
-        "december",
-    ],
-    Language.EN: [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ],
 }
 _REPEATS = {Language.DA: "Gentages", Language.EN: "Repeats"}
 
@@ -106,7 +73,7 @@ def _times(start: datetime, end: datetime, language: Language) -> str:
 
 
 def _day(moment: datetime, language: Language) -> str:
-    day, month = _DAYS[language][moment.weekday()], _MONTHS[language][moment.month - 1]
+    day, month = WEEKDAYS[language][moment.weekday()], MONTHS[language][moment.month - 1]
     if language is Language.DA:
         return f"{day} den {moment.day}. {month} {moment.year}"
     return f"{day} {moment.day} {month} {moment.year}"

@@ -5,6 +5,7 @@
     event.py    what a backend service asked for, after validation
     person.py   a person as the directory's import line and HTTP body spell it
     inbox.py    an item of a person's in-app inbox, and the live hint that it came
+    dates.py    names of days and months in the languages people read
     work.py     slices, claims, settlements: what waits, what is in hand, what happened
 
 Nothing here awaits, reads a clock or knows a store. Records import only records.
