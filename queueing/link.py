@@ -1,7 +1,7 @@
 """The one connection to the store, and the only file that imports `redis`.
 
 redis-py is synchronous here: commands are packed into one pipeline and run in a worker thread, a connection each.
-Measured (see docs/decisions/0002-store-client.md): deep pipelines cost 14 us a command, an asyncio or trio client
+Measured (see docs/decisions/0002-libraries.md): deep pipelines cost 14 us a command, an asyncio or trio client
 26-63 us. A pipeline is not a transaction: what must be atomic is a script.
 """
 
