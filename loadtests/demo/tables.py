@@ -26,7 +26,6 @@ _COLUMNS = (
     ("lost", "lost"),
 )
 _NAME_WIDTH = 8
-_OFTEN_EMPTY = ("expired", "cancelled", "superseded", "dead", "live", "retries")
 
 
 def progress_table(played: Sequence[Played], reports: Mapping[str, Report], seconds: float) -> Table:
@@ -64,16 +63,11 @@ def _state(report: Report) -> str:
 
 
 def event_lines(summary: Mapping[str, Any]) -> list[str]:
-    """The end of every event, by channel, as aligned text. Columns that are empty everywhere are left out."""
+    """The end of every event, by channel, as aligned text."""
     rows = [counts for event in summary["events"] for counts in event["channels"].values()]
-    columns = [
-        (key, heading)
-        for key, heading in _COLUMNS
-        if key not in _OFTEN_EMPTY or any(counts.get(key) for counts in rows)
-    ]
-    widths = [max(len(heading), *(len(_cell(counts, key)) for counts in rows)) + 2 for key, heading in columns]
+    widths = [max(len(heading), *(len(_cell(counts, key)) for counts in rows)) + 1 for key, heading in _COLUMNS]
     lines = [
-        " " * _NAME_WIDTH + "".join(heading.rjust(width) for (_, heading), width in zip(columns, widths, strict=True))
+        " " * _NAME_WIDTH + "".join(heading.rjust(width) for (_, heading), width in zip(_COLUMNS, widths, strict=True))
     ]
     for event in summary["events"]:
         stop = f", {event['stop']}" if event["stop"] else ""
@@ -81,7 +75,7 @@ def event_lines(summary: Mapping[str, Any]) -> list[str]:
         within = f" (99 % within {most:.1f} s)" if most is not None else ""
         lines += ["", f"{event['title']}: {event['audience']:,} people, {event['seconds']:.1f} s{within}{stop}"]
         for name, counts in event["channels"].items():
-            cells = (_cell(counts, key).rjust(width) for (key, _), width in zip(columns, widths, strict=True))
+            cells = (_cell(counts, key).rjust(width) for (key, _), width in zip(_COLUMNS, widths, strict=True))
             lines.append(f"  {name:{_NAME_WIDTH - 2}}" + "".join(cells).rstrip())
             if reasons := _reasons(counts):
                 lines.append(" " * (_NAME_WIDTH + 2) + f"suppressed: {reasons}")
