@@ -15,6 +15,7 @@ import cyclopts
 import structlog
 import trio
 from cyclopts import Parameter
+from cyclopts.validators import Number
 
 import queueing.embedded as embedded
 from engine import config as configuration
@@ -99,7 +100,8 @@ def import_command(
     *,
     url: str = "http://127.0.0.1:8600",
     key_file: Path | None = None,
-    chunk_lines: int = 4000,
+    chunk_lines: Annotated[int, Parameter(validator=Number(gte=1, lte=50_000))] = 4000,
+    again: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Load people, groups, relations and strategies from an NDJSON file into a running engine.
 
@@ -115,11 +117,15 @@ def import_command(
         url: the running engine's API.
         key_file: a file with an API key of scope `directory`; or set KLOKKE_API_KEY.
         chunk_lines: lines a request.
+        again: start with the first line, however far an earlier run has come; lists what that refused once more.
     """
-    key = key_file.read_text().strip() if key_file else os.environ.get("KLOKKE_API_KEY", "")
+    key = importing.read_key(key_file) if key_file else os.environ.get("KLOKKE_API_KEY", "").strip()
     if not key:
         raise SystemExit("klokke: give --key-file, or set KLOKKE_API_KEY to an API key with the scope directory")
-    outcome = trio.run(partial(importing.import_file, file, url, key, chunk_lines=chunk_lines))
+    if not (key.isascii() and key.isprintable()):
+        raise SystemExit("klokke: KLOKKE_API_KEY holds something other than an API key")
+    outcome = trio.run(partial(importing.import_file, file, url, key, chunk_lines=chunk_lines, again=again))
+    print(f"taken {outcome.taken:,}, refused {outcome.refused:,}, handled by an earlier run {outcome.skipped:,}")
     raise SystemExit(outcome.exit_status)
 
 

@@ -40,7 +40,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 class Store(Setting, frozen=True, kw_only=True):
     """Where everything is remembered. Without `url` the bundled server runs in `folder`."""
 
-    url: Text | None = None
+    url: Annotated[str, Meta(pattern=r"^(unix|redis|rediss)://.+")] | None = None
     folder: Text = "var/store"
 
 

@@ -168,7 +168,7 @@ async def _send(file: BinaryIO, engine: _Engine, chunk_lines: int, shown: Shown,
             print(f"line {line.line}: {line.reason}", file=out)
         taken += answer.taken
         refused += len(answer.refused)
-        missing = sum(1 for line in chunk.body.splitlines() if line.strip()) - answer.taken - len(answer.refused)
+        missing = sum(1 for line in chunk.body.split(b"\n") if line.strip()) - answer.taken - len(answer.refused)
         if missing:
             print(f"lines {chunk.first_line} to {end - 1}: {missing} lines were handled {_UNLISTED}", file=out)
             unlisted += missing

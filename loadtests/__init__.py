@@ -1,1 +1,6 @@
-"""Population model, oracle, demo and load tests. Talks to the engine over the network only; imports nothing of ours."""
+"""What loads and checks the engine from outside: over the network and by its commands, importing nothing of ours.
+
+population/  a seeded model of municipalities, schools, families and their devices; writes NDJSON
+oracle/      what must have happened, one person at a time, against the simulators' ledgers
+demo/        `./klokke demo`: the stage, a school day, the verdict
+"""

@@ -34,6 +34,7 @@ class Exchange:
         self._stream = stream
         self._settings = settings
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=settings.header_bytes_max)
+        self._wants_body = True
         self._received = 0
 
     @property
@@ -53,6 +54,7 @@ class Exchange:
             return None
         path, _, query = head.target.decode("ascii", "replace").partition("?")
         headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+        self._wants_body = head.method != b"HEAD"  # RFC 9110, 9.3.2: HEAD is answered with the head alone
         if "transfer-encoding" in headers and "content-length" in headers:
             # Two lengths: a proxy before us may believe the other one (RFC 9112, 6.1; request smuggling)
             raise Problem(400, "Send Content-Length or Transfer-Encoding, not both.")
@@ -132,7 +134,7 @@ class Exchange:
             fields.append((b"Connection", b"close"))
         await self._send(
             h11.Response(status_code=status, headers=fields, reason=HTTPStatus(status).phrase.encode()),
-            h11.Data(data=body),
+            *([h11.Data(data=body)] if self._wants_body else []),
             h11.EndOfMessage(),
         )
         return not close and self._http.our_state is h11.DONE

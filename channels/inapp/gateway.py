@@ -106,6 +106,9 @@ class Gateway:
         except OSError as error:
             if error.errno not in (errno.EBADF, errno.ENOTCONN, errno.ECONNRESET):
                 raise
+        except Exception as error:
+            # No fault in one connection may end the process that serves all the others. Its text may hold content.
+            _LOG.error("connection failed: %s", type(error).__name__)
         finally:
             self._exchanges -= 1
             await trio.aclose_forcefully(stream)

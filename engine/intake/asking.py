@@ -21,6 +21,7 @@ Withdraw = Callable[[int], Awaitable[None]]
 
 _STOPPED = "nothing more goes out; what waits ends as cancelled, and the inbox entries are withdrawn"
 _STOPPED_BEFORE = "the event had already ended as {}; its inbox entries are withdrawn"
+_ALL_SENT = "everything had gone out before; the inbox entries are withdrawn"
 
 
 class AskingCalls:
@@ -53,12 +54,18 @@ class AskingCalls:
         """Stop an event and take it out of the inboxes. A repetition finishes what a crash left half done."""
         number = _number(call)
         event, _ = await self._event(call, number)
+        before = await self._work.report(number)
+        was_over = before is not None and before.state == "closed" and before.stop is None
         await self._work.stop(number, Stop.CANCELLED, self._now_ms())
         await self._withdraw(number)
         _, stop = await self._event(call, number)
         is_cancelled = stop is Stop.CANCELLED
-        detail = _STOPPED if is_cancelled else _STOPPED_BEFORE.format(stop.value if stop else "closed")
-        return Answer(202, Stopped(event.public_id, f"/v1/events/{event.public_id}", is_cancelled, detail))
+        if was_over:
+            detail = _ALL_SENT
+        else:
+            detail = _STOPPED if is_cancelled else _STOPPED_BEFORE.format(stop.value if stop else "closed")
+        stopped = is_cancelled and not was_over
+        return Answer(202, Stopped(event.public_id, f"/v1/events/{event.public_id}", stopped, detail))
 
     async def _event(self, call: Call, number: int) -> tuple[Event, Stop | None]:
         found = (await self._work.events([number])).get(number)

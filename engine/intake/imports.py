@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from engine.intake.exchange import Answer, Call
-from engine.intake.limits import IMPORT_BYTES_MAX, LARGE_BODY_SECONDS_MAX
+from engine.intake.limits import IMPORT_BYTES_MAX, IMPORT_LINES_MAX, LARGE_BODY_SECONDS_MAX
 from engine.intake.people import path_id
 from engine.intake.problems import Problem
 from engine.intake.wire import ImportPlace, ImportTaken, RefusedLine
@@ -52,6 +52,8 @@ class ImportCalls:
             raise Problem("unsupported-media-type", f"send Content-Type: {NDJSON}")
         first_line = _first_line(call)
         body = await call.body(IMPORT_BYTES_MAX, LARGE_BODY_SECONDS_MAX)
+        if body.count(b"\n") > IMPORT_LINES_MAX:
+            raise Problem("body-too-large", f"send at most {IMPORT_LINES_MAX:,} lines in one request")
         answer = await self._take_chunk(path_id(call), first_line, body, self._now_ms())
         refused = tuple(RefusedLine(refusal.line, refusal.reason) for refusal in answer.refused)
         return Answer(200, ImportTaken(answer.taken, refused, answer.next_line))

@@ -15,6 +15,7 @@ EVENT_BYTES_MAX = 256 * 1024
 BATCH_BYTES_MAX = 4 * 1024 * 1024
 BATCH_EVENTS_MAX = 1_000
 IMPORT_BYTES_MAX = 8 * 1024 * 1024
+IMPORT_LINES_MAX = 50_000  # each may be refused with a sentence of its own
 CHANGE_BYTES_MAX = 256 * 1024
 
 BODY_SECONDS_MAX = 20.0  # a body of 256 KiB at 13 KiB/s; a slower sender holds memory for nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import sys
 import time
@@ -77,6 +78,8 @@ def demo(
         years: Years since the first people joined; moves scatter families over the recipient numbers.
         lease_seconds: After a `kill -9` of an engine process its work goes on elsewhere within this time.
     """
+    if json_file is not None and not (json_file.parent.is_dir() and os.access(json_file.parent, os.W_OK)):
+        raise StageFault(f"--json: there is no folder {json_file.parent} that can be written to")
     console = Console(highlight=False)
     with stage(
         is_kept=keep, seed=seed, lease_seconds=lease_seconds, say=lambda text: console.print(f"[dim]{text} ...[/dim]")

@@ -193,12 +193,12 @@ def _free_run(count: int) -> int:
 
 @contextmanager
 def _signals_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM end the demo as cleanly as Ctrl-C does; SIGINT too where a shell started us with it ignored (`&`)."""
+    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does; SIGINT too where a shell had it ignored (`&`)."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     try:
         yield
     finally:

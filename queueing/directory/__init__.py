@@ -1,4 +1,4 @@
-"""People, groups and planes in the store (port: `engine.ports.Directory`). Joined in `engine/__main__.py`.
+"""People, groups and planes in the store (port: `engine.ports.Directory`). Joined in `engine/composition.py`.
 
 store_directory  `StoreDirectory`, the port
 reads            rosters, planes, endpoints, people

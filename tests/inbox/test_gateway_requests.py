@@ -183,6 +183,17 @@ async def test_one_person_who_asks_too_often_is_told_to_wait_and_others_are_not(
     assert other.status == 200
 
 
+@pytest.mark.parametrize("target", ["/", "/nope", "/healthz", "/v1/inbox", "/v1/inbox/stream"])
+async def test_head_is_answered_with_a_head_alone_and_the_gateway_lives_on(link: Link, target: str) -> None:
+    async with house(link) as at:
+        async with await at.app().connect() as connection:
+            await connection.send_all(f"HEAD {target} HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n".encode())
+            got = b"".join([part async for part in connection])
+        assert got.startswith(b"HTTP/1.1 ")
+        assert got.endswith(b"\r\n\r\n")
+        assert (await at.app().ask("GET", "/v1/inbox/unread")).status == 200
+
+
 async def test_a_kept_connection_answers_many_requests(link: Link) -> None:
     async with house(link) as at:
         app = at.app()
