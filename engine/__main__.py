@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import secrets
 import sys
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from engine import config as configuration
 from engine import importing, logs, supervisor
 from engine.config import ConfigFaulty
 from engine.importing import ImportFailed
+from engine.intake.keys import make_key
 from engine.records.errors import StoreMissing, StoreUnavailable
 
 log = structlog.get_logger()
@@ -67,16 +66,12 @@ def run(*, config: ConfigPath = Path("klokke.toml"), check: bool = False, verbos
         embedded.find_binary()
         store = supervisor.Store(
             spawn=partial(embedded.spawn, folder),
-            wait_until_it_answers=partial(_store_answers, folder),
+            wait_until_it_answers=partial(embedded.wait_until_it_answers, folder=folder),
             stop=embedded.stop,
         )
     specs = [_process(path, place, roles, verbose) for place, roles in enumerate(loaded.processes.layout)]
     log.info("running", api=f"http://{loaded.intake.listen}", gateway=f"http://{loaded.gateway.listen}")
     trio.run(supervisor.supervise, specs, store, loaded.dispatch.drain_seconds + STOP_MARGIN_SECONDS)
-
-
-def _store_answers(folder: Path, process: supervisor.StoreProcess) -> None:
-    embedded.wait_until_it_answers(process, folder)
 
 
 def _process(path: Path, place: int, roles: str, verbose: bool) -> supervisor.ProcessSpec:
@@ -158,9 +153,9 @@ def key(name: str, *, tenants: list[str] | None = None) -> None:
 
         ./klokke key messages --tenants 0101 --tenants 0751
     """
-    made = f"klokke_{secrets.token_urlsafe(32)}"
+    made, digest = make_key()
     print(f"API key (give it to the service, it is not kept): {made}\n\nFor klokke.toml:\n\n[[service]]")
-    print(f'name = "{name}"\nkey_sha256 = "{hashlib.sha256(made.encode()).hexdigest()}"')
+    print(f'name = "{name}"\nkey_sha256 = "{digest}"')
     print(f"tenants = {json.dumps(tenants or ['*'])}\n" + 'scopes = ["events", "directory", "inbox", "ask"]')
 
 

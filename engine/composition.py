@@ -28,7 +28,6 @@ from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
 from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
-from engine.intake import keys as api_keys
 from engine.intake.app import make_app
 from engine.intake.serving import serve
 from engine.ports import Sender
@@ -135,17 +134,7 @@ async def run_intake(parts: Parts) -> None:
     intake = make_app(
         work=parts.work,
         directory=parts.directory,
-        services=[
-            api_keys.Service(
-                name=service.name,
-                key_sha256=service.key_sha256,
-                tenants=service.tenants,
-                scopes=tuple(api_keys.Scope(scope) for scope in service.scopes),
-                rate_per_second=service.rate_per_second,
-                per_day=service.per_day,
-            )
-            for service in config.service
-        ],
+        services=config.service,
         register_device=parts.directory.register,
         mint_ticket=partial(tickets.mint, secret),
         withdraw=parts.inbox.withdraw,

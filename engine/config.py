@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from engine.intake.keys import Service
 from engine.records.words import EMAIL_LANE, INAPP_LANE
 
 Port = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
@@ -126,17 +127,6 @@ Lane = ApnsLane | FcmLane | EmailLane | InappLane
 LANES: dict[str, type[Setting]] = {"apns": ApnsLane, "fcm": FcmLane, "smtp": EmailLane, "inapp": InappLane}
 
 
-class Service(Setting, frozen=True, kw_only=True):
-    """A backend service that may call the API. `key_sha256` is the hex SHA-256 of its key (`./klokke key`)."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9\-]{0,39}$")]
-    key_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
-    tenants: tuple[Annotated[str, Meta(pattern=r"^(\*|dk|[0-9]{4})$")], ...]
-    scopes: tuple[Annotated[str, Meta(pattern=r"^(events|directory|inbox|ask)$")], ...]
-    rate_per_second: Annotated[int, Meta(ge=0)] = 0  # events; 0: no bound
-    per_day: Annotated[int, Meta(ge=0)] = 0
-
-
 class Config(Setting, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -190,7 +180,7 @@ def _faults(raw: Mapping[str, Any]) -> Iterator[str]:
     yield from _layout_faults(raw.get("processes", {}))
 
 
-def _table_faults(name: str, table: Any, struct: type[Setting]) -> Iterator[str]:
+def _table_faults(name: str, table: Any, struct: type[msgspec.Struct]) -> Iterator[str]:
     """Check one table field by field, so that one fault does not hide the next."""
     if not isinstance(table, dict):
         yield f"{name}: must be a table, written [{name}]"

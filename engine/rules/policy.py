@@ -27,7 +27,6 @@ from engine.records.words import CHANNELS, Channel, Reason, Urgency, channel_of
 from engine.rules import roster as rosters
 from engine.rules.planes import BAD_EMAIL, Route, endpoint_plane, off_plane, role_plane
 
-RULE_VERSION = 1
 ALL_CHANNELS = frozenset(CHANNELS)
 
 _Key = TypeVar("_Key")

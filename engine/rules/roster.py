@@ -5,7 +5,7 @@ One operation on a block handles 256 people, so a national roster (7,800 blocks)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from engine.records.event import SHARD_COUNT
 from engine.records.roster import BLOCK_SIZE, Roster
@@ -132,8 +132,3 @@ def chunks_of_blocks(roster: Roster, blocks_max: int) -> Iterator[Roster]:
 def contains(roster: Roster, number: int) -> bool:
     """Say whether one person is in a roster."""
     return bool(roster.get(number >> 8, 0) >> (number & 255) & 1)
-
-
-def blocks_of(rosters: Iterable[Roster]) -> set[int]:
-    """All blocks that these rosters touch."""
-    return {block for roster in rosters for block in roster}
