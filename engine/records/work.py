@@ -92,6 +92,17 @@ class Endpoint(NamedTuple):
     address: bytes
 
 
+class Personal(NamedTuple):
+    """What differs between two readers of one text, written into the payload that was built once.
+
+    `badge` is the person's unread count, None where the icon is to stay as it is; `children` the names that the text's
+    `{children}` stands for, in the reader's language.
+    """
+
+    badge: int | None
+    children: str
+
+
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What a channel's sender is handed: one event, one lane and slot, one language, many endpoints."""
 
@@ -101,6 +112,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     language: Language
     endpoints: Sequence[Endpoint]
     deadline_seconds: float  # an answer later than this is an unknown outcome
+    personal: Sequence[Personal] | None = None  # in the order of the endpoints; None: everybody gets the same
 
 
 _DELIVERY = Struct("<QIBH")

@@ -33,13 +33,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "queueing/work/": (*NOUNS, "queueing", "engine.rules.numbering"),  # an idempotency key names its shard by rule
     "metrics/": (*NOUNS, "metrics"),
     "loadtests/": ("loadtests",),
+    "loadtests/bench/push/": ("loadtests", "channels", *NOUNS),  # the sender is measured by itself
 }
 
 ONE_PLACE = {  # library -> the files or folders that may import it
     "redis": ("queueing/link.py",),
-    "asyncio": (),
+    "asyncio": ("loadtests/bench/push/",),
     "trio_asyncio": (),
-    "aioapns": (),
+    "aioapns": ("loadtests/bench/push/",),  # peers run in processes of their own
     "pyfcm": (),
     "prometheus_client": ("metrics/",),
     "starlette": ("engine/intake/", "metrics/"),

@@ -1,0 +1,14 @@
+"""`./klokke bench push|engine|intake`: the command line."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+app = App(
+    name="klokke bench",
+    version_flags=[],
+    help="Measure how fast the engine is on this machine, beside its peers in the same run. Loopback only, bounded.",
+)
+
+if __name__ == "__main__":
+    app()
