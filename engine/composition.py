@@ -70,7 +70,7 @@ class Parts:
         self.worker_name = f"{socket.gethostname()}-{os.getpid()}-{place}"
         self.link = Link(config.store.url or embedded.url(folder / config.store.folder))
         self.work = StoreWork(self.link)
-        self.directory = StoreDirectory(self.link)
+        self.directory = StoreDirectory(self.link, config.lanes.keys())
         self.lanes = StoreLanes(self.link, limits(config))
         self.inbox = StoreInbox(self.link)
         self.registry = new_registry()

@@ -12,8 +12,8 @@ In the order of a request's way:
     faults           every fault of a value, with JSON pointers
     cloudevents      CloudEvents 1.0, structured and batch
     scoping          which tenant sends, what its key may address
-    calendar_entry, icalendar_in, moments, calendar_text
-                     entries from JSON and iCalendar, times and zones, texts made from an entry
+    calendar_entry, icalendar_in, moments, recurrence, calendar_text
+                     entries from JSON and iCalendar, times and zones, rules that repeat, texts made from an entry
     admission        a CloudEvent becomes an event: defaults, expiry, entity, fingerprint
     desk             many requests at once: do people and groups exist? one durable write
     events, asking, people, imports, health

@@ -9,29 +9,12 @@ from zoneinfo import ZoneInfo
 from engine.intake import moments
 from engine.intake.faults import Fault, at
 from engine.intake.moments import BadMoment
+from engine.intake.recurrence import rule_faults
 from engine.intake.wire import EntryIn
 from engine.records.event import CalendarEntry
 
 DAY_MS = 86_400_000
 LENGTH_DAYS_MAX = 366
-_FREQUENCIES = ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
-_RULE_PARTS = frozenset(
-    [
-        "FREQ",
-        "UNTIL",
-        "COUNT",
-        "INTERVAL",
-        "BYDAY",
-        "BYMONTHDAY",
-        "BYYEARDAY",
-        "BYWEEKNO",
-        "BYMONTH",
-        "BYSETPOS",
-        "BYHOUR",
-        "BYMINUTE",
-        "WKST",
-    ]
-)
 
 
 class Read(NamedTuple):
@@ -54,15 +37,19 @@ def entry_from_json(given: EntryIn, pointer: str) -> Read:
         if given.recurrence_id is not None
         else None
     )
-    if given.recurrence_rule is not None:
-        found.extend(rule_faults(given.recurrence_rule, at(pointer, "recurrence_rule")))
-    if start is None or found:
+    if start is None:
         return Read(None, found)
     start_ms, all_day = start
+    if given.recurrence_rule is not None:
+        starts = datetime.fromtimestamp(start_ms / 1000, zone)
+        found.extend(rule_faults(given.recurrence_rule, at(pointer, "recurrence_rule"), starts, all_day))
+    if given.end is not None and end is None:
+        return Read(None, found)
     if end is not None and end[1] != all_day:
-        return Read(None, [Fault(at(pointer, "end"), "mixed-times", "start and end are both dates or both times")])
+        found.append(Fault(at(pointer, "end"), "mixed-times", "start and end are both dates or both times"))
+        return Read(None, found)
     end_ms = end[0] if end is not None else default_end_ms(start_ms, all_day, zone)
-    found.extend(length_faults(start_ms, end_ms, at(pointer, "end")))
+    found.extend(length_faults(start_ms, end_ms, all_day, at(pointer, "end")))
     if found:
         return Read(None, found)
     entry = CalendarEntry(
@@ -95,27 +82,14 @@ def occurrence_name(at_ms: int, is_date: bool, zone: tzinfo) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def length_faults(start_ms: int, end_ms: int, pointer: str) -> list[Fault]:
-    """An entry must not end before it starts, nor last more than a year."""
+def length_faults(start_ms: int, end_ms: int, all_day: bool, pointer: str) -> list[Fault]:
+    """An entry must not end before it starts, nor last more than a year; one of whole days lasts a day at least."""
     if end_ms < start_ms:
         return [Fault(pointer, "ends-before-start", "the entry ends before it starts")]
+    if all_day and end_ms == start_ms:
+        return [Fault(pointer, "ends-before-start", "the end of whole days is the day after the last one")]
     if end_ms - start_ms > LENGTH_DAYS_MAX * DAY_MS:
         return [Fault(pointer, "too-long", f"an entry lasts at most {LENGTH_DAYS_MAX} days; repeat it with a rule")]
-    return []
-
-
-def rule_faults(rule: str, pointer: str) -> list[Fault]:
-    """Check the form of a recurrence rule (RFC 5545, 3.3.10): known parts, each once, a frequency of days or more."""
-    pairs = [part.partition("=") for part in rule.split(";")]
-    names = [name for name, _, _ in pairs]
-    if any(not name or not value for name, _, value in pairs) or not set(names) <= _RULE_PARTS:
-        return [Fault(pointer, "recurrence-rule", "not a recurrence rule of RFC 5545, as in FREQ=WEEKLY;COUNT=10")]
-    if len(set(names)) != len(names):
-        return [Fault(pointer, "recurrence-rule", "a part of the rule stands twice")]
-    if {name: value for name, _, value in pairs}.get("FREQ") not in _FREQUENCIES:
-        return [Fault(pointer, "recurrence-rule", f"FREQ must be one of {', '.join(_FREQUENCIES)}")]
-    if "UNTIL" in names and "COUNT" in names:
-        return [Fault(pointer, "recurrence-rule", "give UNTIL or COUNT, not both")]
     return []
 
 

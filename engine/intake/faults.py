@@ -16,6 +16,8 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
+from engine.records.forms import END, sentence_of
+
 NAME_LETTERS_MAX = 64  # an unknown field's name is shown, but not a novel of it
 
 
@@ -92,13 +94,15 @@ def _text(value: Any, shape: Any, pointer: str, found: list[Fault]) -> None:
         found.append(_wrong_type(pointer, "a string", value))
         return
     _length(len(value), shape, pointer, "characters", found)
+    if not value and shape.min_length:
+        return  # too short says it all
     if shape.pattern is not None and not re.search(shape.pattern, value):
-        found.append(Fault(pointer, "pattern", f"must match {shown_pattern(shape.pattern)}"))
+        found.append(Fault(pointer, "pattern", f"must be {sentence_of(shape.pattern)}"))
 
 
 def shown_pattern(pattern: str) -> str:
     """A pattern as ECMA 262 spells it: there `$` never matches before a last line feed, in Python it does."""
-    return pattern.replace(r"$(?!\n)", "$")
+    return pattern.replace(END, "$")
 
 
 def _length(length: int, shape: Any, pointer: str, unit: str, found: list[Fault]) -> None:
@@ -109,9 +113,15 @@ def _length(length: int, shape: Any, pointer: str, unit: str, found: list[Fault]
 
 
 def _number(value: Any, shape: Any, pointer: str, found: list[Fault]) -> None:
-    if type(value) is not int:
-        found.append(_wrong_type(pointer, "a whole number", value))
+    is_whole = isinstance(shape, inspect.IntType)
+    if isinstance(value, bool) or not isinstance(value, int if is_whole else int | float):
+        found.append(_wrong_type(pointer, "a whole number" if is_whole else "a number", value))
         return
+    if value != value or value in (float("inf"), float("-inf")):  # TOML can spell nan and inf
+        found.append(Fault(pointer, "not-allowed", "must be a finite number"))
+        return
+    if shape.gt is not None and value <= shape.gt:
+        found.append(Fault(pointer, "too-small", f"must be more than {shape.gt}"))
     if shape.ge is not None and value < shape.ge:
         found.append(Fault(pointer, "too-small", f"must be at least {shape.ge}"))
     if shape.le is not None and value > shape.le:
@@ -185,6 +195,7 @@ _WALKS: dict[type[inspect.Type], Callable[[Any, Any, str, list[Fault]], None]] =
     inspect.StructType: _struct,
     inspect.StrType: _text,
     inspect.IntType: _number,
+    inspect.FloatType: _number,
     inspect.BoolType: _flag,
     inspect.NoneType: _nothing,
     inspect.AnyType: _anything,

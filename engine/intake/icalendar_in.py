@@ -15,9 +15,10 @@ from icalendar import Calendar
 from icalendar.error import InvalidCalendar
 
 from engine.intake import moments
-from engine.intake.calendar_entry import Read, default_end_ms, length_faults, occurrence_name, rule_faults
+from engine.intake.calendar_entry import Read, default_end_ms, length_faults, occurrence_name
 from engine.intake.faults import Fault, faults_in
 from engine.intake.moments import BadMoment
+from engine.intake.recurrence import rule_faults
 from engine.intake.wire import Line, Title, Uid
 from engine.records.event import CalendarEntry
 from engine.records.words import Kind
@@ -109,15 +110,15 @@ def _read(component: Any, pointer: str) -> Read:
     summary = tried(_text, component, "SUMMARY", Title, True)
     location = tried(_text, component, "LOCATION", Line, False)
     sequence = tried(_sequence, component)
-    rule = tried(_rule, component)
     start = tried(_time, component, "DTSTART")
     occurrence = tried(_occurrence, component)
-    if start is None or found:
+    if start is None:
         return Read(None, found)
     start_ms, all_day, zone = start
+    rule = tried(_rule, component, datetime.fromtimestamp(start_ms / 1000, zone), all_day)
     end_ms = tried(_end, component, start_ms, all_day, zone)
     if end_ms is not None:
-        found.extend(length_faults(start_ms, end_ms, pointer))
+        found.extend(length_faults(start_ms, end_ms, all_day, pointer))
     if found:
         return Read(None, found)
     entry = CalendarEntry(
@@ -155,12 +156,12 @@ def _sequence(component: Any) -> int:
     return sequence
 
 
-def _rule(component: Any) -> str | None:
+def _rule(component: Any, starts: datetime, all_day: bool) -> str | None:
     rule = component.get("RRULE")
     if rule is None:
         return None
     text: str = rule.to_ical().decode()
-    faults = rule_faults(text, "")
+    faults = rule_faults(text, "", starts, all_day)
     if faults:
         raise _Refused(faults[0].code, f"RRULE: {faults[0].detail}")
     return text

@@ -16,10 +16,24 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from engine.records.forms import form
+from engine.records.municipalities import NATIONAL, code_pattern
+
 ANY_TENANT = "*"
-NATIONAL = "dk"
 _PREFIX = "klokke_"
 _KEY_CHARACTERS_MAX = 256
+
+
+ServiceName = Annotated[
+    str, form(r"^[a-z][a-z0-9\-]{0,39}$(?!\n)", "1 to 40 letters from a to z, digits and dashes, a letter first")
+]
+KeyTenant = Annotated[
+    str,
+    form(
+        rf"^({NATIONAL}|\*|{code_pattern()})$(?!\n)",
+        "the code of one of the 98 Danish municipalities, as 0101 for København, dk for the nation, or * for all",
+    ),
+]
 
 
 class Scope(StrEnum):
@@ -36,9 +50,11 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     (0: no bound), in each intake process on its own.
     """
 
-    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9\-]{0,39}$(?!\n)")]
-    key_sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
-    tenants: Annotated[tuple[Annotated[str, Meta(pattern=r"^(dk|[0-9]{4}|\*)$(?!\n)")], ...], Meta(min_length=1)]
+    name: ServiceName
+    key_sha256: Annotated[
+        str, form(r"^[0-9a-f]{64}$(?!\n)", "the 64 hexadecimal digits that ./klokke key prints, not the key itself")
+    ]
+    tenants: Annotated[tuple[KeyTenant, ...], Meta(min_length=1)]
     scopes: Annotated[tuple[Scope, ...], Meta(min_length=1)]
     rate_per_second: Annotated[int, Meta(ge=0)] = 0
     per_day: Annotated[int, Meta(ge=0)] = 0

@@ -41,6 +41,7 @@ MintTicket = Callable[[int, str, int], str]
 
 TICKET_MS = 3_600_000  # apps ask again; a stolen ticket dies within the hour
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}\Z")
+_STEP = re.compile(r"[a-z_]+|[0-9]+")
 _DONE = Answer(204)
 
 
@@ -123,7 +124,11 @@ class PeopleCalls:
         """Register a device. A token has one owner: it leaves whoever had it before."""
         device: Device = await call.json(Device)
         person = await self._person(call, path_id(call))
-        if not await self._register_device(person.id, device, self._now_ms()):
+        try:
+            is_taken = await self._register_device(person.id, device, self._now_ms())
+        except ChangeRefused as error:
+            raise invalid([refusal_fault(str(error))]) from None
+        if not is_taken:
             raise _nobody()
         return _DONE
 
@@ -165,7 +170,7 @@ class PeopleCalls:
         try:
             strategy = msgspec.convert(line, Strategy)
         except msgspec.ValidationError:  # a `*` key may name any code; not every text is one
-            raise Problem("not-found", "A municipality code has four digits.") from None
+            raise Problem("not-found", "No Danish municipality has this code.") from None
         await self._apply(strategy)
         return _DONE
 
@@ -199,7 +204,7 @@ class PeopleCalls:
         try:
             person = await self._directory.change(path_id(call), checked, self._now_ms())
         except ChangeRefused as error:
-            raise invalid([Fault("", "refused", str(error))]) from None
+            raise invalid([refusal_fault(str(error))]) from None
         if person is None or not call.caller.may_see(person.tenant):
             raise _nobody()
         return _DONE
@@ -207,7 +212,7 @@ class PeopleCalls:
     async def _apply(self, line: Line) -> None:
         refusals = await self._directory.apply([(1, line)], self._now_ms())
         if refusals:
-            raise invalid([Fault("", "refused", refusal.reason) for refusal in refusals])
+            raise invalid([refusal_fault(refusal.reason) for refusal in refusals])
 
     async def _check_owner(self, call: Call, scope: str) -> None:
         """What exists under this name belongs to a tenant of the key; a fresh name belongs to nobody."""
@@ -226,6 +231,13 @@ class PeopleCalls:
                 if owner is None or not call.caller.may_see(owner):
                     faults.append(Fault(where, f"unknown-{sort}", f"there is no such {sort} for this API key"))
         return faults
+
+
+def refusal_fault(reason: str) -> Fault:
+    """The directory's reason, `guardians[1]: there is no ...`, as a fault that points at the field."""
+    field, _, sentence = reason.partition(": ")
+    steps = _STEP.findall(field)
+    return Fault("".join(f"/{step}" for step in steps), "refused", sentence)
 
 
 def path_id(call: Call) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from engine.intake.faults import Fault, at
-from engine.intake.keys import NATIONAL, Service
+from engine.intake.keys import Service
 from engine.intake.wire import RECIPIENT_IDS_MAX, AudienceIn, TermIn
+from engine.records.municipalities import NATIONAL
 
 UNKNOWN_SCOPE = {
     "group": "there is no such group in the event's tenant",

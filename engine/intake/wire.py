@@ -1,7 +1,7 @@
 r"""What comes in and what goes out, as msgspec structs. The OpenAPI document is made from these.
 
 Everything that comes in refuses unknown fields by name: a typo in `urgency` must not pass as the default.
-Patterns end in `$(?!\n)`, since Python's `$` also matches before a last line feed.
+Texts have forms (`engine.records.forms`): a pattern, and the sentence that a refusal shows.
 """
 
 from __future__ import annotations
@@ -11,30 +11,66 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from engine.records.person import Email, Id, Profile, QuietHours, Tenant, Token, Wire
+from engine.records.forms import form
+from engine.records.person import Email, Id, MunicipalityCode, Profile, QuietHours, Tenant, Token, Wire
 from engine.records.words import Category, Channel, Language, Role, Urgency
 
 RECIPIENT_IDS_MAX = 2_000
 TERMS_MAX = 100
 ICALENDAR_CHARACTERS_MAX = 65_536
 
-_ONE_LINE = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e]*$(?!\n)"  # no line breaks (header injection), no bidi embedding
+_BLANK = r"\s\u200b-\u200d\u2060\ufeff"
+_VISIBLE = f"(?=[{_BLANK}]*[^{_BLANK}])"  # a title of blanks or zero-width marks rings for nothing
+_LINE_LETTER = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"  # no line breaks (header injection), no bidi marks
 _VISIBLE_ASCII = r"^[\x21-\x7e]+$(?!\n)"
 _DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
 _OFFSET = r"(Z|[+\-]([01][0-9]|2[0-3]):[0-5][0-9])"
+_HOST = r"[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
+_ADDRESS_LETTER = r"[\x21-\x5b\x5d-\x7e]"  # no backslash: browsers read it as a slash
+_ONE_LINE = (
+    "one line with something to read: no line breaks, control characters or marks that turn the writing direction"
+)
 
-Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=_VISIBLE_ASCII)]
-Instant = Annotated[str, Meta(max_length=40, pattern=rf"^{_DATE}T{_TIME}{_OFFSET}$(?!\n)")]
+Key = Annotated[str, form(_VISIBLE_ASCII, "visible ASCII characters, without blanks", min_length=1, max_length=255)]
+Instant = Annotated[
+    str,
+    form(
+        rf"^{_DATE}T{_TIME}{_OFFSET}$(?!\n)",
+        "a time with seconds and an offset, as 2026-11-30T08:00:00+01:00",
+        max_length=40,
+    ),
+]
 """RFC 3339 with seconds and an offset, as `2026-11-30T08:00:00+01:00`."""
-Moment = Annotated[str, Meta(max_length=40, pattern=rf"^{_DATE}(T{_TIME}{_OFFSET}?)?$(?!\n)")]
+Moment = Annotated[
+    str,
+    form(
+        rf"^{_DATE}(T{_TIME}{_OFFSET}?)?$(?!\n)",
+        "a date, or a time with seconds, as 2026-11-30, 2026-11-30T08:00:00 or 2026-11-30T08:00:00+01:00",
+        max_length=40,
+    ),
+]
 """An instant, a local time in the entry's time zone, or a date for an entry of whole days."""
-MunicipalityCode = Annotated[str, Meta(pattern=r"^[0-9]{4}$(?!\n)")]
-Title = Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE)]
-Line = Annotated[str, Meta(min_length=1, max_length=200, pattern=_ONE_LINE)]
-Body = Annotated[str, Meta(max_length=10_000)]
-Uid = Annotated[str, Meta(min_length=1, max_length=255, pattern=_ONE_LINE)]
-Link = Annotated[str, Meta(max_length=2_000, pattern=r"^(https://|/)[\x21-\x7e]*$(?!\n)")]
+Title = Annotated[str, form(rf"^{_VISIBLE}{_LINE_LETTER}*$(?!\n)", _ONE_LINE, min_length=1, max_length=200)]
+Line = Title
+Body = Annotated[
+    str,
+    form(
+        rf"^{_VISIBLE}[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$(?!\n)",
+        "text with something to read, and no control characters but line breaks and tabs",
+        min_length=1,
+        max_length=10_000,
+    ),
+]
+Uid = Annotated[str, form(rf"^{_VISIBLE}{_LINE_LETTER}+$(?!\n)", _ONE_LINE, min_length=1, max_length=255)]
+Link = Annotated[
+    str,
+    form(
+        rf"^(https://{_HOST}(?=[/?#]|$)|/(?![/\\])){_ADDRESS_LETTER}*$(?!\n)",
+        "an address on the web, as https://skole.example/messages/1, or a path in the app, as /messages/1",
+        max_length=2_000,
+    ),
+]
 Ids = Annotated[tuple[Id, ...], Meta(min_length=1, max_length=RECIPIENT_IDS_MAX)]
 
 
@@ -83,9 +119,18 @@ class EntryIn(Wire, frozen=True):
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] = "Europe/Copenhagen"
     location: Line | None = None
     recurrence_id: Moment | None = None
-    recurrence_rule: Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[A-Z0-9;=,+\-]+$(?!\n)")] | None = (
-        None
-    )
+    recurrence_rule: (
+        Annotated[
+            str,
+            form(
+                r"^[A-Z0-9;=,+\-]+$(?!\n)",
+                "a recurrence rule of RFC 5545, as FREQ=WEEKLY;COUNT=10",
+                min_length=1,
+                max_length=500,
+            ),
+        ]
+        | None
+    ) = None
 
 
 class MessageData(Wire, frozen=True):
@@ -131,17 +176,36 @@ class Attributes(Wire, frozen=True):
     id: Key
     source: Key
     datacontenttype: (
-        Annotated[str, Meta(max_length=100, pattern=r"^application/json(; ?charset=[uU][tT][fF]-8)?$(?!\n)")] | None
+        Annotated[
+            str,
+            form(r"^application/json(; ?charset=[uU][tT][fF]-8)?$(?!\n)", "application/json", max_length=100),
+        ]
+        | None
     ) = None
     time: Instant | None = None
     subject: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
     dataschema: (
-        Annotated[str, Meta(max_length=2_000, pattern=r"^[A-Za-z][A-Za-z0-9+.\-]*:[\x21-\x7e]+$(?!\n)")] | None
+        Annotated[
+            str,
+            form(
+                r"^[A-Za-z][A-Za-z0-9+.\-]*:[\x21-\x7e]+$(?!\n)",
+                "an absolute URI, as https://skole.example/schema.json",
+                max_length=2_000,
+            ),
+        ]
+        | None
     ) = None
-    traceparent: Annotated[str, Meta(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)")] | None = (
-        None
-    )
-    tracestate: Annotated[str, Meta(max_length=512, pattern=r"^[\x20-\x7e]*$(?!\n)")] | None = None
+    traceparent: (
+        Annotated[
+            str,
+            form(
+                r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$(?!\n)",
+                "a traceparent of W3C Trace Context, as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            ),
+        ]
+        | None
+    ) = None
+    tracestate: Annotated[str, form(r"^[\x20-\x7e]*$(?!\n)", "ASCII characters", max_length=512)] | None = None
     tenant: Tenant | None = None
 
 

@@ -7,14 +7,48 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from engine.records.forms import form
+from engine.records.municipalities import NATIONAL, code_pattern
 from engine.records.words import Category, Channel, Language, Platform, Role
 
-# `$(?!\n)`: Python's `$` alone also matches before a last line feed, which would end up in a header or a key.
-Id = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]*$(?!\n)")]
-Tenant = Annotated[str, Meta(pattern=r"^(dk|[0-9]{4})$(?!\n)")]
-Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):(00|30)$(?!\n)")]
-Token = Annotated[str, Meta(min_length=8, max_length=1024, pattern=r"^[A-Za-z0-9:_\-]+$(?!\n)")]
-Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)")]
+Id = Annotated[
+    str,
+    form(
+        r"^[A-Za-z0-9][A-Za-z0-9._\-]*$(?!\n)",
+        "letters (A to Z), digits, dots, dashes or underscores, the first a letter or digit",
+        min_length=1,
+        max_length=64,
+    ),
+]
+MunicipalityCode = Annotated[
+    str, form(rf"^({code_pattern()})$(?!\n)", "the code of one of the 98 Danish municipalities, as 0101 for København")
+]
+Tenant = Annotated[
+    str,
+    form(
+        rf"^({NATIONAL}|{code_pattern()})$(?!\n)",
+        "the code of one of the 98 Danish municipalities, as 0101 for København, or dk for the nation",
+    ),
+]
+Clock = Annotated[str, form(r"^([01][0-9]|2[0-3]):(00|30)$(?!\n)", "a time on the half hour, as 21:00 or 06:30")]
+Token = Annotated[
+    str,
+    form(
+        r"^[A-Za-z0-9:_\-]+$(?!\n)",
+        "the token as the app got it: letters, digits, colons, dashes, underscores",
+        min_length=8,
+        max_length=1024,
+    ),
+]
+Email = Annotated[
+    str,
+    form(
+        r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)",
+        "a bare e-mail address, as mette@example.org",
+        max_length=254,
+    ),
+]
+AppName = Annotated[str, form(r"^[a-z]{1,12}$(?!\n)", "the short name of an app: 1 to 12 letters from a to z")]
 
 SLOT_MAX = 8
 """A person has at most this many devices on one lane; one more replaces the one registered longest ago."""
@@ -34,7 +68,7 @@ class Profile(Wire, frozen=True):
 
 class Device(Wire, frozen=True):
     platform: Platform
-    app: Annotated[str, Meta(pattern=r"^[a-z]{1,12}$(?!\n)")]
+    app: AppName
     token: Token
 
 
@@ -64,7 +98,7 @@ class Institution(Wire, frozen=True, tag_field="kind", tag="institution"):
     id: Id
     tenant: Tenant
     name: Annotated[str, Meta(max_length=200)]
-    sort: Annotated[str, Meta(pattern=r"^(school|daycare)$(?!\n)")] = "school"
+    sort: Annotated[str, form(r"^(school|daycare)$(?!\n)", "school or daycare")] = "school"
 
 
 class Group(Wire, frozen=True, tag_field="kind", tag="group"):

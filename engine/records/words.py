@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -98,6 +99,12 @@ _PROVIDERS = {Platform.IOS: "apns", Platform.ANDROID: "fcm"}
 def device_lane(platform: Platform, app: str) -> str:
     """Name the lane that reaches a device: one per provider and app, `apns.parent` for example."""
     return f"{_PROVIDERS[platform]}.{app}"
+
+
+def apps_of(platform: Platform, lanes: Iterable[str]) -> list[str]:
+    """The apps of a platform that have a lane."""
+    start = device_lane(platform, "")
+    return sorted(lane.removeprefix(start) for lane in lanes if lane.startswith(start))
 
 
 def channel_of(lane: str) -> Channel:

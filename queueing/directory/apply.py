@@ -6,7 +6,7 @@ no token comes twice: a repetition starts the next batch, so that lines take eff
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import trio
 
@@ -16,7 +16,7 @@ from engine.records.person import Gone, Group, Institution, Line, Person
 from queueing.directory import keys
 from queueing.directory.card import Card, decode
 from queueing.directory.catalogue import Catalogue, CataloguePart
-from queueing.directory.check import Known, check_catalogue, check_gone, check_person, posts_of
+from queueing.directory.check import Known, check_catalogue, check_gone, check_person, posts_of, unreachable
 from queueing.directory.commit import Committer, Entry
 from queueing.directory.index import Digests, find_numbers, give_numbers
 from queueing.directory.mutations import Depart, Upsert, devices_that_stay
@@ -31,8 +31,16 @@ _LINES_WITHOUT_REST = 250
 class Importer:
     """Applies lines of people, groups and strategies."""
 
-    def __init__(self, link: Link, committer: Committer, catalogue: Catalogue, digests: Digests) -> None:
+    def __init__(
+        self,
+        link: Link,
+        committer: Committer,
+        catalogue: Catalogue,
+        digests: Digests,
+        lanes: Collection[str] | None = None,
+    ) -> None:
         self._link = link
+        self._lanes = lanes  # that a device may be on; None: any
         self._committer = committer
         self._catalogue = catalogue
         self._digests = digests
@@ -46,7 +54,7 @@ class Importer:
         for at, (number, line) in enumerate(lines):
             reason: str | None
             if isinstance(line, Person):
-                reason = check_person(line, known)
+                reason = self._unreachable(line) or check_person(line, known)
                 people[line.id] = line
             elif isinstance(line, Gone):
                 reason = check_gone(line, known)
@@ -68,6 +76,10 @@ class Importer:
             numbers.update(await give_numbers(self._link, [id for id in people if id not in numbers]))
             await self._committer.commit(await self._entries(people, known, now_ms))
         return refused
+
+    def _unreachable(self, line: Person) -> str | None:
+        # Not asked in `revise`: a device of an app that has since lost its lane must not bar a change of address.
+        return None if self._lanes is None or not line.devices else unreachable(line.devices, self._lanes)
 
     async def revise(self, line: Person, present: Card, now_ms: int) -> bool:
         """Write one person's line if the card is still the present one; False when it is not.

@@ -1,11 +1,15 @@
-"""Which lines are taken: references must be known by then, in the order of the lines. Reasons never hold addresses."""
+"""Which lines are taken: references must be known by then, in the order of the lines.
+
+A reason names the field and the place in it (`guardians[1]`), then the remedy. It holds no address and no id: what
+refuses a change over HTTP is shown to a caller who may have named somebody of another tenant.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from engine.records.person import Gone, Group, Institution, Person, Strategy
-from engine.records.words import Role
+from engine.records.person import Device, Gone, Group, Institution, Person, Strategy
+from engine.records.words import Role, apps_of, device_lane
 from engine.rules.membership import Place, Post
 from queueing.directory.card import Card
 
@@ -28,18 +32,18 @@ def check_catalogue(part: Institution | Group | Strategy, known: Known) -> str |
     """Take an institution, group or strategy into `known`, or say why not."""
     if isinstance(part, Institution):
         if known.tenants.setdefault(part.id, part.tenant) != part.tenant:
-            return f"tenant: institution {part.id!r} belongs to {known.tenants[part.id]}; make a new one to move it"
+            return "tenant: an institution keeps its tenant; make a new one to move it"
     elif isinstance(part, Group):
         if part.institution not in known.tenants:
-            return f"institution: institution {part.institution!r} is not known; put institutions before their groups"
+            return "institution: is not known; put institutions before their groups"
         if known.institutions.setdefault(part.id, part.institution) != part.institution:
-            return f"institution: group {part.id!r} belongs to another institution; make a new group"
+            return "institution: the group belongs to another one; make a new group"
     return None
 
 
 def check_gone(line: Gone, known: Known) -> str | None:
     if line.id not in known.ever:
-        return f"id: person {line.id!r} is not known"
+        return "id: there is no such person"
     known.living.discard(line.id)
     return None
 
@@ -57,6 +61,21 @@ def check_person(line: Person, known: Known) -> str | None:
     return wrong
 
 
+def unreachable(devices: Sequence[Device], lanes: Collection[str]) -> str | None:
+    """Say which device no lane reaches: to take it in silence would mean that its owner is never told anything."""
+    for place, device in enumerate(devices):
+        if device_lane(device.platform, device.app) not in lanes:
+            return f"devices[{place}].app: {no_lane(device, lanes)}"
+    return None
+
+
+def no_lane(device: Device, lanes: Collection[str]) -> str:
+    """What to do about a device whose app has no lane."""
+    apps = apps_of(device.platform, lanes)
+    there = f"must be one of {', '.join(apps)}" if apps else "no app has one"
+    return f"the configuration has no lane for this app on {device.platform.value}; {there}"
+
+
 def posts_of(line: Person, tenants: Mapping[str, str]) -> tuple[Post, ...]:
     """The posts that a checked line's profiles give."""
     return tuple([Post(p.role, Place(p.institution, tenants[p.institution], p.groups)) for p in line.profiles])
@@ -68,24 +87,24 @@ def _wrong_profile(line: Person, known: Known) -> str | None:
         if profile.role is Role.GUARDIAN:
             return f"{field}.role: guardian is no profile; name the person in `guardians` of the child"
         if profile.institution not in known.tenants:
-            return f"{field}.institution: {profile.institution!r} is not known; put institutions before people"
-        for group in profile.groups:
+            return f"{field}.institution: is not known; put institutions before people"
+        for place, group in enumerate(profile.groups):
             parent = known.institutions.get(group)
             if parent is None:
-                return f"{field}.groups: group {group!r} is not known; put groups before people"
+                return f"{field}.groups[{place}]: is not known; put groups before people"
             if parent != profile.institution:
-                return f"{field}.groups: group {group!r} belongs to another institution"
+                return f"{field}.groups[{place}]: belongs to another institution"
     return None
 
 
 def _wrong_guardian(line: Person, known: Known) -> str | None:
     if line.id in line.guardians:
-        return "guardians: a person is not its own guardian"
+        return f"guardians[{line.guardians.index(line.id)}]: a person is not its own guardian"
     if _repeats(line.guardians):
         return "guardians: one of them stands twice"
-    for guardian in line.guardians:
+    for place, guardian in enumerate(line.guardians):
         if guardian not in known.living:
-            return f"guardians: person {guardian!r} is not known; put guardians before their children"
+            return f"guardians[{place}]: there is no such person; put guardians before their children"
     return None
 
 

@@ -11,6 +11,7 @@ import re
 
 import msgspec
 
+from engine.records.forms import sentence_in
 from engine.records.person import Line, Person
 
 LINE_BYTES_MAX = 64 * 1024
@@ -22,7 +23,6 @@ _MISSING = re.compile(r"missing required field `([a-z_]+)`")
 _FAULTS = (  # what msgspec says -> what we say; the first that fits
     (re.compile(r"^Invalid enum value"), "not one of the allowed values"),
     (re.compile(r"^Invalid value"), "not one of the allowed values"),
-    (re.compile(r"matching regex"), "does not have the required form"),
     (re.compile(r"of length (>=|<=) (\d+)"), None),
     (re.compile(r"^Expected `int` (>=|<=) (-?\d+)"), None),
     (re.compile(r"^Expected `[a-z |]+`, got `[a-z]+`"), None),
@@ -59,6 +59,8 @@ def _fault(text: str) -> str:
         return f"{field}: unknown field"
     if missing:
         return f"{missing[1] if field == 'line' else field + '.' + missing[1]}: missing"
+    if form := sentence_in(text):
+        return f"{field}: must be {form}"
     for pattern, sentence in _FAULTS:
         found = pattern.search(text)
         if found:

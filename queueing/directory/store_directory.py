@@ -16,19 +16,25 @@ from engine.records.work import Endpoint
 from queueing.directory import journal, reads
 from queueing.directory.apply import Importer, batches
 from queueing.directory.catalogue import Catalogue
+from queueing.directory.check import no_lane
 from queueing.directory.commit import Committer, Entry
 from queueing.directory.index import Digests, read_secret
-from queueing.directory.mutations import Mutation, Retire, register
+from queueing.directory.mutations import Mutation, Retire, lane_of, register
 from queueing.directory.spread import SCRIPTS
 from queueing.link import Link
 
 
 class StoreDirectory:
-    """People, groups and planes (see `engine.ports.Directory`). Many processes may write at the same time."""
+    """People, groups and planes (see `engine.ports.Directory`). Many processes may write at the same time.
 
-    def __init__(self, link: Link) -> None:
+    Args:
+        lanes: the lanes that a new device may be on; None takes any.
+    """
+
+    def __init__(self, link: Link, lanes: Collection[str] | None = None) -> None:
         link.know(SCRIPTS)
         self._link = link
+        self._lanes = lanes
         self._catalogue = Catalogue(link)
         self._committer = Committer(link)
         self._importer: Importer | None = None  # made by the first write, and again after one that failed
@@ -100,7 +106,12 @@ class StoreDirectory:
 
         Unlike `change` it tells a repeated registration from none, which is what a late 410 must know.
         False when there is no such person.
+
+        Raises:
+            ChangeRefused: no lane reaches the device's app.
         """
+        if self._lanes is not None and lane_of(device) not in self._lanes:
+            raise ChangeRefused(f"app: {no_lane(device, self._lanes)}")
         number = (await reads.read_living(self._link, [id])).get(id)
         if number is None:
             return False
@@ -129,7 +140,7 @@ class StoreDirectory:
             if self._importer is None:
                 digests = Digests(await read_secret(self._link))
                 await self._committer.repair()
-                self._importer = Importer(self._link, self._committer, self._catalogue, digests)
+                self._importer = Importer(self._link, self._committer, self._catalogue, digests, self._lanes)
             try:
                 yield self._importer
             except ChangeRefused:

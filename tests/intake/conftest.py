@@ -23,6 +23,7 @@ from queueing.work import StoreWork
 NOW_MS = 1_795_000_000_000  # 2026-11-18, a Wednesday
 BASE = "http://klokke.test"
 EVERYTHING = tuple(Scope)
+LANES = ("apns.parent", "apns.staff", "fcm.parent", "email", "inapp")
 
 
 class AskedDirectory(StoreDirectory):
@@ -41,7 +42,7 @@ class Town:
     def __init__(self, link: Link) -> None:
         self.link = link
         self.work = StoreWork(link)
-        self.directory = AskedDirectory(link)
+        self.directory = AskedDirectory(link, LANES)
         self.imports = Imports(link, self.directory)
         self.withdrawn: list[int] = []
         self.now_ms = NOW_MS

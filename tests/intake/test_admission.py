@@ -87,7 +87,7 @@ def test_a_cancellation_beats_an_invitation_of_the_same_sequence() -> None:
 
 def test_own_texts_of_a_calendar_event_win() -> None:
     raw = calendar()
-    raw["data"]["texts"] = {"da": {"title": "Kom!", "body": ""}}
+    raw["data"]["texts"] = {"da": {"title": "Kom!", "body": "Vi ses"}}
     assert event(raw).content.texts[Language.DA].title == "Kom!"
 
 

@@ -142,10 +142,35 @@ async def test_all_violations_are_listed_and_no_value_is_echoed(api: Town) -> No
         ({"urgent": True}, "/data/urgent", "unknown-field"),
         ({"roles": "staff"}, "/data/roles", "wrong-type"),
         ({"sensitive": "yes"}, "/data/sensitive", "wrong-type"),
-        ({"link": "javascript:alert(1)"}, "/data/link", "pattern"),
+        *[
+            ({"link": link}, "/data/link", "pattern")
+            for link in (
+                "javascript:alert(1)",
+                "//host/x",
+                "/\\host",
+                "http://host",
+                "https://",
+                "https:///x",
+                "https://klokke.example@host/",
+                "https://host\\@other",
+                "ftp://host",
+                "/a b",
+                " /a",
+            )
+        ],
+        ({"texts": {"da": {"title": "  ", "body": "b"}}}, "/data/texts/da/title", "pattern"),
+        ({"texts": {"da": {"title": "\u200b\ufeff", "body": "b"}}}, "/data/texts/da/title", "pattern"),
+        ({"texts": {"da": {"title": "a\u0085b", "body": "b"}}}, "/data/texts/da/title", "pattern"),
+        ({"texts": {"da": {"title": "a\u2066b", "body": "b"}}}, "/data/texts/da/title", "pattern"),
+        ({"texts": {"da": {"title": "a", "body": ""}}}, "/data/texts/da/body", "too-short"),
+        ({"texts": {"da": {"title": "a", "body": " \n\t\u00a0"}}}, "/data/texts/da/body", "pattern"),
+        ({"texts": {"da": {"title": "a", "body": "b\u0085"}}}, "/data/texts/da/body", "pattern"),
+        ({"texts": {"da": {"title": "a", "body": "b" * 10_001}}}, "/data/texts/da/body", "too-long"),
+        ({"sender": " "}, "/data/sender", "pattern"),
+        ({"audience": {"include": [{"municipality": "9999"}]}}, "/data/audience/include/0/municipality", "pattern"),
         ({"sender": "Mette\nBcc: a@b"}, "/data/sender", "pattern"),
         ({"texts": {"en": {"title": "a", "body": "b"}}}, "/data/texts/da", "missing"),
-        ({"texts": {"da": {"title": "\u202egnp.exe", "body": ""}}}, "/data/texts/da/title", "pattern"),
+        ({"texts": {"da": {"title": "\u202egnp.exe", "body": "x"}}}, "/data/texts/da/title", "pattern"),
         ({"audience": {"include": []}}, "/data/audience/include", "too-short"),
         ({"audience": {"include": [{}]}}, "/data/audience/include/0", "one-selector"),
         ({"audience": {"include": [{"everyone": False}]}}, "/data/audience/include/0/everyone", "not-allowed"),
@@ -175,6 +200,18 @@ async def test_a_schema_violation_gets_422_with_its_pointer(
         ({"timezone": "../../etc/passwd"}, "timezone", "unknown-timezone"),
         ({"start": "2026-11-31T08:00:00"}, "start", "no-such-time"),
         ({"recurrence_rule": "FREQ=SECONDLY"}, "recurrence_rule", "recurrence-rule"),
+        ({"recurrence_rule": "FREQ=DAILY;COUNT=-1"}, "recurrence_rule", "recurrence-rule"),
+        ({"recurrence_rule": "FREQ=DAILY;UNTIL=20261129T000000Z"}, "recurrence_rule", "recurrence-rule"),
+        ({"recurrence_rule": "freq=daily"}, "recurrence_rule", "pattern"),
+        ({"start": "2026-11-30", "end": "2026-11-30"}, "end", "ends-before-start"),
+        ({"start": "2026-11-30", "end": "2026-11-29"}, "end", "ends-before-start"),
+        ({"end": "2028-11-30T08:00:00"}, "end", "too-long"),
+        ({"start": "9999-12-31T23:59:59", "end": None}, "start", "no-such-time"),
+        ({"end": "9999-12-31T23:59:59"}, "end", "no-such-time"),
+        ({"recurrence_id": "9999-12-31"}, "recurrence_id", "no-such-time"),
+        ({"summary": "x" * 10_000}, "summary", "too-long"),
+        ({"summary": "\t "}, "summary", "pattern"),
+        ({"location": " "}, "location", "pattern"),
         ({"sequence": -1}, "sequence", "too-small"),
         ({"uid": ""}, "uid", "too-short"),
     ],
@@ -183,6 +220,52 @@ async def test_a_faulty_calendar_entry_gets_422(api: Town, change: dict[str, Any
     async with api.client() as client:
         document = problem(await post(client, calendar(**change)), 422, "invalid")
     assert codes(document) == {f"/data/calendar/{pointer}": code}
+
+
+@pytest.mark.parametrize("address", ["/messages/1", "/", "https://skole.example", "https://skole.example:8443/a?b=c#d"])
+async def test_links_into_the_app_and_to_the_web_are_taken(api: Town, address: str) -> None:
+    async with api.client() as client:
+        assert (await post(client, message(link=address))).status_code == 202
+
+
+async def test_a_municipality_that_denmark_does_not_have_is_refused_everywhere(api: Town) -> None:
+    async with api.client("all") as client:
+        document = problem(await post(client, {**message(), "tenant": "9999"}), 422, "invalid")
+        assert codes(document) == {"/tenant": "pattern"}
+        assert "one of the 98 Danish municipalities" in document["errors"][0]["detail"]
+        for path in ("/v1/people/p", "/v1/institutions/s"):
+            document = problem(await client.put(path, json={"tenant": "9999", "name": "x"}), 422, "invalid")
+            assert codes(document)["/tenant"] == "pattern"
+        problem(await client.put("/v1/municipalities/9999/strategies/post", json={"channels": []}), 404, "not-found")
+        assert (
+            await post(client, {**message(audience={"include": [{"municipality": "0825"}]}), "tenant": "0825"})
+        ).status_code == 202  # Læsø: nobody there yet is no fault
+
+
+async def test_a_device_of_an_app_without_lane_is_refused_with_the_apps_that_there_are(api: Town) -> None:
+    device = {"platform": "ios", "app": "parnt", "token": "0123456789"}
+    async with api.client() as client:
+        person = {"tenant": "0101", "devices": [{**device, "app": "parent", "token": "9876543210"}, device]}
+        document = problem(await client.put("/v1/people/p", json=person), 422, "invalid")
+        assert codes(document) == {"/devices/1/app": "refused"}
+        assert document["errors"][0]["detail"].endswith("no lane for this app on ios; must be one of parent, staff")
+        document = problem(await client.post("/v1/people/parent-0101/devices", json=device), 422, "invalid")
+        assert codes(document) == {"/app": "refused"}
+        device["app"] = "parent"
+        assert (await client.post("/v1/people/parent-0101/devices", json=device)).status_code == 204
+
+
+async def test_unknown_guardians_are_pointed_at_by_index_and_not_named(api: Town) -> None:
+    guardians = ["parent-0101", "nobody-1"]
+    async with api.client() as client:
+        for path, body in (("/v1/people/c", {"tenant": "0101"}), ("/v1/people/child-0101/guardians", {})):
+            response = await client.put(path, json={**body, "guardians": guardians})
+            assert list(codes(problem(response, 422, "invalid"))) == ["/guardians/1"]
+            assert "nobody" not in response.text
+        own = problem(
+            await client.put("/v1/people/child-0101/guardians", json={"guardians": ["child-0101"]}), 422, "invalid"
+        )
+        assert codes(own) == {"/guardians/0": "refused"}
 
 
 async def test_unknown_people_refuse_the_event_by_index(api: Town) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 import msgspec
 import pytest
 
+from engine.records.municipalities import CODES, code_pattern
 from engine.records.person import Group, Institution, Line, Person, Strategy
 from engine.records.words import Category, Channel, Language, Platform, Role
 from loadtests.population.lines import population
@@ -45,6 +46,13 @@ def pupils(years: int = 0) -> tuple[Person, ...]:
 def adults() -> tuple[Person, ...]:
     children = {one.id for one in pupils()}
     return tuple(one for one in people() if one.id not in children)
+
+
+def test_the_engine_and_the_population_know_the_same_municipalities() -> None:
+    assert [one.code for one in MUNICIPALITIES] == list(CODES)
+    assert len(CODES) == len(set(CODES)) == 98
+    assert list(CODES) == sorted(CODES)
+    assert [code for code in range(10_000) if re.fullmatch(code_pattern(), f"{code:04}")] == [int(c) for c in CODES]
 
 
 def test_there_are_98_municipalities_with_their_official_codes() -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import trio
 
+from engine.records.errors import ChangeRefused
 from engine.records.person import Device, Gone, Group, Institution, Line, Person, Profile
 from engine.records.words import Platform, Role
 from queueing.directory import StoreDirectory
@@ -27,18 +28,26 @@ LINES: list[tuple[str, str]] = [
     ('{"id":"a"}', "kind: missing"),
     (f'{{"kind":"{SECRET}","id":"a"}}', "kind: not one of the allowed values"),
     ('{"kind":"person","id":"a"}', "tenant: missing"),
+    ('{"kind":"person","id":"a","tenant":"9999"}', "tenant: must be the code of one of the 98 Danish municipalities"),
+    (
+        '{"kind":"strategy","tenant":"9999","category":"post","channels":[]}',
+        "tenant: must be the code of one of the 98",
+    ),
     (PERSON + ',"emial":"x"}', "emial: unknown field"),
     (PERSON + f',"{SECRET}@x":"x"}}', "line: unknown field"),
     (PERSON + ',"devices":[{"platform":"ios","app":"p","token":"12345678","x":1}]}', "devices[0].x: unknown field"),
-    (PERSON + f',"email":"{SECRET}"}}', "email: does not have the required form"),
-    (PERSON + f',"email":"{SECRET}@x.dk\\n"}}', "email: does not have the required form"),
+    (PERSON + f',"email":"{SECRET}"}}', "email: must be a bare e-mail address"),
+    (PERSON + f',"email":"{SECRET}@x.dk\\n"}}', "email: must be a bare e-mail address"),
     (PERSON + f',"email":"{SECRET * 20}@x.dk"}}', "email: of length <= 254"),
     (PERSON + ',"devices":[{"platform":"ios","app":"p","token":"S"}]}', "devices[0].token: of length >= 8"),
     (PERSON + f',"devices":[{{"platform":"{SECRET}","app":"p"}}]}}', "devices[0].platform: not one of the allowed"),
     (PERSON + f',"off":{{"push":["{SECRET}"]}}}}', "off[0]: not one of the allowed values"),
     (PERSON + ',"quiet":[{"days":[7],"from":"20:00","until":"06:00"}]}', "quiet[0].days[0]: expected int <= 6"),
-    (PERSON + ',"quiet":[{"days":[1],"from":"20:15","until":"06:00"}]}', "quiet[0].from: does not have the required"),
-    ('{"kind":"person","id":"a\\n","tenant":"0101"}', "id: does not have the required form"),
+    (
+        PERSON + ',"quiet":[{"days":[1],"from":"20:15","until":"06:00"}]}',
+        "quiet[0].from: must be a time on the half hour",
+    ),
+    ('{"kind":"person","id":"a\\n","tenant":"0101"}', "id: must be letters"),
     ('{"kind":"person","id":"a","tenant":NaN}', "line: not a JSON object"),
     ('{"kind":"group","id":"a","institution":"s","name":"\\ud800"}', "line: not a JSON object"),
     ('{"kind":"person","id":"a","tenant":"0101","id":"b"}', "line: a field stands twice"),
@@ -98,31 +107,59 @@ def test_a_good_line_is_read_back(line: Line, spaced: bool) -> None:
 
 REFUSALS: list[tuple[Line, str]] = [
     (
-        person("x", guardians=("nobody",)),
-        "guardians: person 'nobody' is not known; put guardians before their children",
+        person("x", guardians=("a", "nobody")),
+        "guardians[1]: there is no such person; put guardians before their children",
     ),
-    (person("x", guardians=("x",)), "guardians: a person is not its own guardian"),
+    (person("x", guardians=("x",)), "guardians[0]: a person is not its own guardian"),
     (person("x", guardians=("a", "a")), "guardians: one of them stands twice"),
-    (person("x", guardians=("left",)), "guardians: person 'left' is not known"),
-    (person("x", profiles=(Profile(institution="s9", role=Role.STAFF),)), "profiles[0].institution: 's9' is not known"),
+    (person("x", guardians=("left",)), "guardians[0]: there is no such person"),
+    (person("x", profiles=(Profile(institution="s9", role=Role.STAFF),)), "profiles[0].institution: is not known"),
     (
         person("x", profiles=(Profile(institution="s1", role=Role.STAFF, groups=("9x",)),)),
-        "profiles[0].groups: group '9x' is not known",
+        "profiles[0].groups[0]: is not known",
     ),
     (
         person("x", profiles=(Profile(institution="s1", role=Role.STAFF, groups=("2a",)),)),
-        "profiles[0].groups: group '2a' belongs to another institution",
+        "profiles[0].groups[0]: belongs to another institution",
     ),
     (
         person("x", profiles=(Profile(institution="s1", role=Role.GUARDIAN),)),
         "profiles[0].role: guardian is no profile",
     ),
     (person("x", SECRET, SECRET), "devices: two of them have the same token"),
-    (Gone(id="nobody"), "id: person 'nobody' is not known"),
-    (Group(id="g", institution="s9", name="g"), "institution: institution 's9' is not known"),
-    (Group(id="1a", institution="s2", name="1a"), "institution: group '1a' belongs to another institution"),
-    (Institution(id="s1", tenant="0147", name="s1"), "tenant: institution 's1' belongs to 0101"),
+    (Gone(id="nobody"), "id: there is no such person"),
+    (Group(id="g", institution="s9", name="g"), "institution: is not known"),
+    (Group(id="1a", institution="s2", name="1a"), "institution: the group belongs to another one"),
+    (Institution(id="s1", tenant="0147", name="s1"), "tenant: an institution keeps its tenant"),
 ]
+
+
+async def test_a_device_that_no_lane_reaches_is_refused_with_the_apps_that_there_are(link: Link) -> None:
+    directory = StoreDirectory(link, ("apns.parent", "apns.staff", "email", "inapp"))
+    devices = [
+        Device(platform=Platform.IOS, app="parent", token="token-one"),
+        Device(platform=Platform.IOS, app="parnt", token="token-two"),
+        Device(platform=Platform.ANDROID, app="parent", token="token-three"),
+    ]
+    lines = [(at, person(f"p{at}", devices=(devices[0], device))) for at, device in enumerate(devices[1:], 1)]
+    assert [answer.reason for answer in await directory.apply([*lines, (3, person("p3"))], NOW)] == [
+        "devices[1].app: the configuration has no lane for this app on ios; must be one of parent, staff",
+        "devices[1].app: the configuration has no lane for this app on android; no app has one",
+    ]
+    assert set(await directory.numbers(["p1", "p2", "p3"])) == {"p3"}
+    with pytest.raises(ChangeRefused, match=r"^app: the configuration has no lane"):
+        await directory.register("p3", devices[1], NOW)
+    assert await directory.register("p3", devices[0], NOW)
+
+
+async def test_a_device_that_has_lost_its_lane_does_not_bar_other_changes(link: Link) -> None:
+    old = Device(platform=Platform.IOS, app="old", token="token-one")
+    await take(StoreDirectory(link), person("a", devices=(old,)))
+    changed = await StoreDirectory(link, ("email",)).change(
+        "a", lambda there: msgspec.structs.replace(there, email="a@example.dk"), NOW
+    )
+    assert changed is not None
+    assert changed.devices == (old,)
 
 
 @pytest.mark.parametrize(("line", "sentence"), REFUSALS, ids=[case[1][:50] for case in REFUSALS])
