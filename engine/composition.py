@@ -153,7 +153,8 @@ async def run_gateway(parts: Parts) -> None:
     """Serve people's inboxes; open streams end with the drain and resume elsewhere."""
     host, port = address(parts.config.gateway.listen)
     secret = parts.secret(parts.config.gateway.ticket_key_file)
-    gateway = Gateway(parts.inbox, parts.work.events, secret, GatewaySettings(host=host, port=port), wall_ms)
+    settings = GatewaySettings(host=host, port=port)
+    gateway = Gateway(parts.inbox, parts.work.events, secret, parts.directory.lives, settings, wall_ms)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gateway.run)
         await parts.drain.wait()

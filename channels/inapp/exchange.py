@@ -11,12 +11,12 @@ from typing import NamedTuple
 import h11
 import trio
 
-from channels.inapp.problems import Problem
+from channels.inapp.problems import Problem, unreadable
 from channels.inapp.settings import GatewaySettings
 
 _RECEIVE_BYTES = 16_384
 _LINGER_SECONDS = 1.0
-_LINGER_READS = 64
+_LINGER_READS = 1_024  # 16 MiB: who sends 5 MB where 64 KiB are taken shall still read why not
 _CONSTANT = ((b"Cache-Control", b"no-store"), (b"X-Content-Type-Options", b"nosniff"))
 
 
@@ -35,7 +35,7 @@ class Exchange:
         self._settings = settings
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=settings.header_bytes_max)
         self._wants_body = True
-        self._received = 0
+        self._announced_bytes = 0
 
     @property
     def can_answer(self) -> bool:
@@ -57,7 +57,8 @@ class Exchange:
         self._wants_body = head.method != b"HEAD"  # RFC 9110, 9.3.2: HEAD is answered with the head alone
         if "transfer-encoding" in headers and "content-length" in headers:
             # Two lengths: a proxy before us may believe the other one (RFC 9112, 6.1; request smuggling)
-            raise Problem(400, "Send Content-Length or Transfer-Encoding, not both.")
+            raise Problem("malformed-request", "Send Content-Length or Transfer-Encoding, not both.")
+        self._announced_bytes = int(headers.get("content-length", 0))  # h11 lets nothing but digits through
         return Request(head.method.decode("ascii"), path, query, headers)
 
     async def _wait_for_head(self) -> object:
@@ -75,7 +76,7 @@ class Exchange:
                     scope.deadline = trio.current_time() + self._settings.header_seconds
         if not begun:
             return None
-        raise Problem(408, "The request's head did not arrive in time.")
+        raise Problem("too-slow", "The request's head did not arrive in time.")
 
     async def body(self) -> bytes:
         """Read the request's body.
@@ -85,6 +86,8 @@ class Exchange:
         """
         parts: list[bytes] = []
         size = 0
+        if self._announced_bytes > self._settings.body_bytes_max:
+            raise self._too_large()  # before the other side sends it all, or waits for 100 Continue
         with trio.move_on_after(self._settings.body_seconds):
             if self._http.they_are_waiting_for_100_continue:
                 await self._send(h11.InformationalResponse(status_code=100, headers=[]))
@@ -96,16 +99,19 @@ class Exchange:
                     size += len(event.data)
                     parts.append(bytes(event.data))
                     if size > self._settings.body_bytes_max:
-                        raise Problem(413, f"Send at most {self._settings.body_bytes_max} bytes.")
+                        raise self._too_large()
                 else:
                     return b"".join(parts)
-        raise Problem(408, "The request's body did not arrive in time.")
+        raise Problem("too-slow", "The request's body did not arrive in time.")
+
+    def _too_large(self) -> Problem:
+        return Problem("body-too-large", f"Send at most {self._settings.body_bytes_max} bytes.")
 
     def _event(self) -> object:
         try:
             return self._http.next_event()
         except h11.RemoteProtocolError as error:
-            raise Problem(error.error_status_hint, "This is not a well-formed HTTP/1.1 request.") from error
+            raise unreadable(error.error_status_hint) from error
 
     async def _receive(self) -> None:
         received = await self._stream.receive_some(_RECEIVE_BYTES)

@@ -20,7 +20,7 @@ from channels.inapp.bodies import Bodies, ReadEvents
 from channels.inapp.exchange import Exchange
 from channels.inapp.live import Live
 from channels.inapp.problems import Problem
-from channels.inapp.routes import Routes
+from channels.inapp.routes import Lives, Routes
 from channels.inapp.settings import GatewaySettings
 from channels.inapp.streams import Streams
 from channels.inapp.turnstile import Turnstile
@@ -31,9 +31,9 @@ from engine.rules.tickets import SECRET_BYTES_MIN
 _BACKLOG = 1_024
 _CROWD = 1.1  # up to this many times the cap a connection is still told that there are too many
 _LOG = logging.getLogger("klokke.gateway")
-_BROKEN = Problem(500, "Something failed here; it was noted.")
-_NOT_NOW = Problem(503, "The inbox cannot be read right now; try again shortly.", Retry_After="2")
-_FULL = Problem(503, "Too many connections; try again shortly.", Retry_After="5")
+_BROKEN = Problem("internal", "Something failed here; it was noted.")
+_NOT_NOW = Problem("store-unavailable", "The inbox cannot be read right now; try again shortly.", Retry_After="2")
+_FULL = Problem("overloaded", "Too many connections; try again shortly.", Retry_After="5")
 
 
 class Figures(NamedTuple):
@@ -53,6 +53,7 @@ class Gateway:
         inbox: the inbox in the store.
         events: reads events and their stops: `engine.ports.Work.events`.
         secret: what tickets are signed with, at least 32 bytes; the intake's (`engine.rules.tickets.mint`).
+        lives: says whether the person of a ticket is still on the platform.
         settings: limits and deadlines.
         now_ms: the wall clock, against which tickets expire.
     """
@@ -62,6 +63,7 @@ class Gateway:
         inbox: Inbox,
         events: ReadEvents,
         secret: bytes,
+        lives: Lives,
         settings: GatewaySettings | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
@@ -73,7 +75,7 @@ class Gateway:
         self._streams = Streams(self._settings)
         self._live = Live(inbox, bodies, self._streams, self._settings.gap_check_seconds)
         turnstile = Turnstile(self._settings.requests_per_second, self._settings.requests_burst)
-        self._routes = Routes(inbox, bodies, self._streams, turnstile, secret, now_ms, self._live.heard_ms)
+        self._routes = Routes(inbox, bodies, self._streams, turnstile, secret, lives, now_ms, self._live.heard_ms)
         self._exchanges = 0
 
     @property

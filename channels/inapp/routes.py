@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -15,7 +15,7 @@ from msgspec import Meta
 from channels.inapp.bodies import Bodies
 from channels.inapp.exchange import Exchange, Request
 from channels.inapp.payload import STREAM_BEGIN, ListDocument, arrival_of, cursor, document, item_frame
-from channels.inapp.problems import Problem, unauthorized
+from channels.inapp.problems import Pointed, Problem, unauthorized
 from channels.inapp.streams import Stream, Streams
 from channels.inapp.turnstile import Turnstile
 from engine.ports import Inbox
@@ -36,6 +36,10 @@ _PATHS = {
     "/v1/inbox/stream": "GET",
     "/healthz": "GET",
 }
+_STEP = re.compile(r"\]?[.\[]")
+
+Lives = Callable[[int], Awaitable[bool]]
+"""Recipient number -> whether the person is still on the platform."""
 
 
 class Marks(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,6 +60,7 @@ class Routes:
         streams: Streams,
         turnstile: Turnstile,
         secret: bytes,
+        lives: Lives,
         now_ms: Callable[[], int],
         heard_ms: Callable[[int], int],
     ) -> None:
@@ -64,6 +69,7 @@ class Routes:
         self._streams = streams
         self._turnstile = turnstile
         self._secret = secret
+        self._lives = lives
         self._now_ms = now_ms
         self._heard_ms = heard_ms
 
@@ -71,13 +77,15 @@ class Routes:
         """Answer one request; True when the connection can take another."""
         allowed = _PATHS.get(request.path)
         if allowed is None:
-            raise Problem(404, "There is nothing here; see docs/api.md for the paths.")
+            raise Problem("not-found", "There is nothing here; see docs/api.md for the paths.")
         if request.method != allowed:
-            raise Problem(405, f"This path takes {allowed} only.", Allow=allowed)
+            raise Problem("method-not-allowed", f"This path takes {allowed} only.", Allow=allowed)
         if request.path == "/healthz":
             await exchange.body()
             return await exchange.answer(200, b'{"status":"ok"}', _JSON)
-        ticket = self._admitted(request)
+        ticket = await self._admitted(request)
+        if allowed == "POST":
+            _check_media_type(request)
         body = await exchange.body()
         match request.path:
             case "/v1/inbox":
@@ -92,16 +100,18 @@ class Routes:
                 return False
         return await exchange.answer(200, answer, _JSON)
 
-    def _admitted(self, request: Request) -> Ticket:
+    async def _admitted(self, request: Request) -> Ticket:
         scheme, _, spelled = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not spelled:
             raise unauthorized("Send the header Authorization: Bearer <ticket>.")
         ticket = check(self._secret, spelled.strip(), self._now_ms())
         if ticket is None:
-            raise unauthorized("The ticket is not valid, or no longer; get a new one.")
+            raise _ended()
         wait_seconds = self._turnstile.wait_seconds(ticket.number, trio.current_time())
         if wait_seconds:
-            raise Problem(429, "Too many requests; wait a little.", Retry_After=str(math.ceil(wait_seconds)))
+            raise Problem("rate-limit", "Too many requests; wait a little.", Retry_After=str(math.ceil(wait_seconds)))
+        if not await self._lives(ticket.number):
+            raise _ended()
         return ticket
 
     # --- lists and marks ---------------------------------------------------------------------------------------
@@ -137,7 +147,7 @@ class Routes:
         numbers = [event_number(spelled) for spelled in marks.events]
         for at, number in enumerate(numbers):
             if number is None:
-                raise Problem(422, f"events[{at}]: give an event's id as the inbox lists it.")
+                raise invalid(f"/events/{at}", f"events[{at}]: give an event's id as the inbox lists it.")
         known = list(dict.fromkeys(number for number in numbers if number is not None))
         changed = await self._inbox.mark(ticket.number, known, _STATES[marks.state], marks.backwards)
         return msgspec.json.encode({"changed": changed})
@@ -175,6 +185,20 @@ class Routes:
                 stream.last_ms = item.arrival_ms
 
 
+def _ended() -> Problem:
+    """Forged, expired, or its person has left: which of these it is, only the intake says, to who may know."""
+    return unauthorized("The ticket is not valid, or no longer; get a new one.")
+
+
+def _check_media_type(request: Request) -> None:
+    """A form on another site can send text/plain without asking; JSON it cannot (Fetch, CORS-safelisted types)."""
+    kind, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    if kind.strip() != _JSON or parameters.replace('"', "").strip() not in ("", "charset=utf-8"):
+        raise Problem("unsupported-media-type", f"Send Content-Type: {_JSON}.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem("unsupported-media-type", "Send the body uncompressed.")
+
+
 def language_of(accept: str) -> Language:
     """The language an app asks for (RFC 9110, 12.5.4); Danish unless English is wanted more."""
     best, chosen = 0.0, Language.DA
@@ -194,10 +218,10 @@ def _query(spelled: str, known: tuple[str, ...]) -> dict[str, str]:
     try:
         given = parse_qs(spelled, keep_blank_values=True, max_num_fields=20)
     except ValueError as error:
-        raise Problem(400, "Too many query parameters.") from error
+        raise Problem("malformed-request", "Too many query parameters.") from error
     for name, values in given.items():
         if name not in known or len(values) != 1:
-            raise Problem(400, f"Query parameters are {' and '.join(known)}, each once.")
+            raise Problem("malformed-request", f"Query parameters are {' and '.join(known)}, each once.")
     return {name: values[0] for name, values in given.items()}
 
 
@@ -205,24 +229,30 @@ def _limit(spelled: str | None) -> int:
     if spelled is None:
         return _LIMIT_USUAL
     if not re.fullmatch(r"[0-9]{1,3}", spelled) or not 1 <= int(spelled) <= _LIMIT_MAX:
-        raise Problem(400, f"limit: give a number from 1 to {_LIMIT_MAX}.")
+        raise Problem("malformed-request", f"limit: give a number from 1 to {_LIMIT_MAX}.")
     return int(spelled)
 
 
 def _arrival(spelled: str, name: str) -> int:
     arrival = arrival_of(spelled)
     if arrival is None:
-        raise Problem(400, f"{name}: give the id of an item as it was sent, or leave it out.")
+        raise Problem("malformed-request", f"{name}: give the id of an item as it was sent, or leave it out.")
     return arrival
+
+
+def invalid(pointer: str, detail: str, said: str | None = None) -> Problem:
+    """422 with the place in the body."""
+    return Problem("invalid", detail, (Pointed(pointer, said or detail.partition(": ")[2]),))
 
 
 def _marks(body: bytes) -> Marks:
     try:
         marks = msgspec.json.decode(body, type=Marks)
     except msgspec.ValidationError as error:
-        raise Problem(422, f"{error}.") from error
+        said, _, place = str(error).partition(" - at `$")
+        raise invalid("/".join(_STEP.split(place.rstrip("`]"))), f"{error}.", said) from error
     except msgspec.DecodeError as error:
-        raise Problem(400, "The body is not JSON.") from error
+        raise Problem("malformed-json", "The body is not JSON.") from error
     if marks.state not in _STATES:
-        raise Problem(422, f"state: choose one of {', '.join(_STATES)}.")
+        raise invalid("/state", f"state: choose one of {', '.join(_STATES)}.")
     return marks

@@ -73,7 +73,11 @@ def _sealed(secret: bytes, purpose: bytes, content: bytes) -> str:
     if len(secret) < SECRET_BYTES_MIN:
         raise ValueError(f"secret: give at least {SECRET_BYTES_MIN} random bytes")
     mac = hmac.digest(secret, purpose + content, "sha256")
-    return urlsafe_b64encode(content + mac).rstrip(b"=").decode()
+    return _spelled(content + mac)
+
+
+def _spelled(sealed: bytes) -> str:
+    return urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
 
 def _opened(secret: bytes, purpose: bytes, spelled: str) -> bytes | None:
@@ -83,5 +87,7 @@ def _opened(secret: bytes, purpose: bytes, spelled: str) -> bytes | None:
         sealed = urlsafe_b64decode(spelled + "=" * (-len(spelled) % 4))
     except ValueError:
         return None
+    if _spelled(sealed) != spelled:
+        return None  # base64 can be spelled in several ways (RFC 4648, 3.5); a ticket has one
     content, mac = sealed[:-_MAC_BYTES], sealed[-_MAC_BYTES:]
     return content if hmac.compare_digest(mac, hmac.digest(secret, purpose + content, "sha256")) else None

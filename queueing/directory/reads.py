@@ -140,6 +140,13 @@ async def read_living(link: Link, ids: Collection[str]) -> dict[str, int]:
     return {id: number for id, number in numbers.items() if everyone.get(number >> 8, 0) >> (number & 255) & 1}
 
 
+async def read_lives(link: Link, number: int) -> bool:
+    """Whether a number's person is not gone."""
+    block = number >> 8
+    everyone = (await read_planes(link, [block], ["all"]))["all"]
+    return bool(everyone.get(block, 0) >> (number & 255) & 1)
+
+
 async def read_person(link: Link, id: str) -> tuple[Person, Card] | None:
     """A person as the line that would make it, and its card; read again when it is written meanwhile."""
     number = (await find_numbers(link, [id])).get(id)

@@ -74,6 +74,10 @@ class StoreDirectory:
         found = await reads.read_person(self._link, id)
         return None if found is None else found[0]
 
+    async def lives(self, number: int) -> bool:
+        """Whether the person of this number is still on the platform."""
+        return await reads.read_lives(self._link, number)
+
     # --- writing -----------------------------------------------------------------------------------------------
 
     async def apply(self, lines: Sequence[tuple[int, Line]], now_ms: int) -> list[Refusal]:

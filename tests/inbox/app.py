@@ -128,7 +128,12 @@ class App:
         return await trio.open_tcp_stream("127.0.0.1", self.port)
 
     def fields(self, **more: str) -> list[tuple[bytes, bytes]]:
-        usual = {"Host": "gateway", "Authorization": f"Bearer {self.ticket}", "Accept-Language": self.language}
+        usual = {
+            "Host": "gateway",
+            "Authorization": f"Bearer {self.ticket}",
+            "Accept-Language": self.language,
+            "Content-Type": "application/json",
+        }
         named = usual | {name.replace("_", "-"): value for name, value in more.items()}
         return [(name.encode(), value.strip().encode()) for name, value in named.items()]
 
@@ -189,6 +194,7 @@ class House(NamedTuple):
     inbox: StoreInbox
     events: Events
     gateway: Gateway
+    gone: set[int]
 
     def app(self, number: int = TOM, **fields: Any) -> App:
         return App(self.port, number, **fields)
@@ -207,9 +213,14 @@ async def house(
     inbox = StoreInbox(link) if hears else DeafInbox(link)
     events = Events()
     now = clock or [NOW_MS]
-    gateway = Gateway(inbox, events.read, SECRET, GatewaySettings(port=0, **limits), lambda: now[0])
+    gone: set[int] = set()
+
+    async def lives(number: int) -> bool:
+        return number not in gone
+
+    gateway = Gateway(inbox, events.read, SECRET, lives, GatewaySettings(port=0, **limits), lambda: now[0])
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             port = await nursery.start(gateway.run)
-            yield House(port, inbox, events, gateway)
+            yield House(port, inbox, events, gateway, gone)
             nursery.cancel_scope.cancel()

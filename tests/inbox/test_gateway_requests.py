@@ -8,6 +8,7 @@ import h11
 import pytest
 import trio
 
+from channels.inapp.problems import PROBLEMS
 from engine.records.event import public_id
 from engine.records.inbox import ItemState
 from engine.records.roster import roster_of
@@ -130,7 +131,7 @@ async def test_a_ticket_that_is_not_valid_is_401_without_saying_why(link: Link, 
         assert answer.status == 401
         assert answer.headers["www-authenticate"].startswith("Bearer")
         assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json["title"] == "Unauthorized"
+        assert answer.json["type"] == "urn:klokke:problem:unauthorized"
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,8 @@ async def test_a_ticket_that_is_not_valid_is_401_without_saying_why(link: Link, 
         ("POST", "/v1/inbox/marks", {"events": [public_id(1)], "state": "read", "x": 1}, 422, "x"),
         ("POST", "/v1/inbox/marks", {"events": [public_id(1)] * 501, "state": "read"}, 422, "events"),
         ("POST", "/v1/inbox/marks", b"x" * 70_000, 413, "65536"),
+        ("POST", "/v1/inbox/marks", b"x" * 5_000_000, 413, "65536"),
+        ("POST", "/v1/nothing", b"x" * 5_000_000, 404, "paths"),
     ],
 )
 async def test_a_bad_request_is_told_what_was_wrong(
@@ -164,6 +167,53 @@ async def test_a_bad_request_is_told_what_was_wrong(
     assert answer.status == answer.json["status"] == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert word in answer.json["detail"]
+    assert PROBLEMS[answer.json["type"].removeprefix("urn:klokke:problem:")][0] == status
+    assert [error["pointer"] for error in answer.json.get("errors", [])] == POINTERS.get((status, word), [])
+
+
+POINTERS = {
+    (422, "events"): ["/events"],
+    (422, "events[0]"): ["/events/0"],
+    (422, "state"): ["/state"],
+    (422, "x"): [""],
+}
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/json; charset=x"])
+async def test_marks_are_json_and_say_so(link: Link, kind: str) -> None:
+    async with house(link) as at:
+        await at.inbox.deliver(at.events.add(1), roster_of([TOM]), broadcast=False)
+        marks = {"events": [public_id(1)], "state": "read"}
+        answer = await at.app().ask("POST", "/v1/inbox/marks", marks, Content_Type=kind)
+        packed = await at.app().ask("POST", "/v1/inbox/marks", marks, Content_Encoding="gzip")
+        good = await at.app().ask("POST", "/v1/inbox/marks", marks, Content_Type="application/json; charset=UTF-8")
+
+    assert (answer.status, packed.status, good.json) == (415, 415, {"changed": 1})
+    assert "application/json" in answer.json["detail"]
+
+
+async def test_a_large_body_is_refused_before_it_is_sent(link: Link) -> None:
+    async with house(link) as at, await at.app().connect() as connection:
+        head = f"POST /v1/inbox/marks HTTP/1.1\r\nHost: g\r\nAuthorization: Bearer {at.app().ticket}\r\n"
+        head += "Content-Type: application/json\r\nContent-Length: 5000000\r\nExpect: 100-continue\r\n\r\n"
+        await connection.send_all(head.encode())
+        received = await connection.receive_some(65_536)
+
+    assert received.startswith(b"HTTP/1.1 413 ")
+
+
+async def test_the_ticket_of_a_person_who_has_left_opens_nothing(link: Link) -> None:
+    async with house(link) as at:
+        await at.inbox.deliver(at.events.add(1), roster_of([TOM, IDA]), broadcast=False)
+        at.gone.add(TOM)
+        answers = [
+            await at.app(TOM).ask(method, f"/v1/inbox{path}")
+            for method, path in (("GET", ""), ("GET", "/unread"), ("POST", "/marks"), ("GET", "/stream"))
+        ]
+        other = await at.app(IDA).ask("GET", "/v1/inbox/unread")
+
+    assert [answer.status for answer in answers] == [401] * 4
+    assert other.json == {"unread": 1}
 
 
 async def test_a_stream_cannot_begin_at_an_id_that_we_never_sent(link: Link) -> None:
@@ -216,7 +266,8 @@ async def read_all(connection: trio.SocketStream) -> bytes:
     [
         (b"GET /v1/inbox HTTP/1.1\r\nHost", b"408"),
         (
-            b"POST /v1/inbox/marks HTTP/1.1\r\nHost: g\r\nContent-Length: 50\r\nAuthorization: Bearer %b\r\n\r\n{",
+            b"POST /v1/inbox/marks HTTP/1.1\r\nHost: g\r\nContent-Length: 50\r\nContent-Type: application/json\r\n"
+            b"Authorization: Bearer %b\r\n\r\n{",
             b"408",
         ),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", b"400"),

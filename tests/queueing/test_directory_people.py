@@ -309,3 +309,10 @@ async def test_a_refused_change_says_why_and_changes_nothing(directory: StoreDir
         await directory.change("a", lambda p: msgspec.structs.replace(p, id="b"), NOW)
     assert await directory.person("a") == person("a", "t1")
     assert await directory.change("nobody", lambda p: p, NOW) is None
+
+
+async def test_a_number_lives_until_its_person_is_gone(directory: StoreDirectory) -> None:
+    await take(directory, person("a"), person("b"))
+    numbers = await directory.numbers(["a", "b"])
+    await take(directory, Gone(id="a"))
+    assert [await directory.lives(number) for number in (*numbers.values(), 99_999)] == [False, True, False]
