@@ -132,6 +132,13 @@ class Depth(NamedTuple):
     oldest_ms: int
 
 
+class Cancelled(NamedTuple):
+    """What a cancellation came to: the stop that holds, and whether that stop found anything left to stop."""
+
+    holds: Stop
+    has_caught: bool
+
+
 class Work(Protocol):
     """Events, frozen audiences, slices, leases and settlements. Implemented by queueing/work/."""
 
@@ -161,6 +168,10 @@ class Work(Protocol):
 
     async def stop(self, event: int, stop: Stop, now_ms: int) -> bool:
         """Stop an event everywhere; False when it is unknown or already stopped. The first stop wins."""
+        ...
+
+    async def cancel(self, event: int, now_ms: int) -> Cancelled | None:
+        """Stop an event as cancelled, and say what came of it, the same on every repetition; None when unknown."""
         ...
 
     async def ready(self) -> list[Ready]:

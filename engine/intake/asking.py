@@ -54,17 +54,15 @@ class AskingCalls:
         """Stop an event and take it out of the inboxes. A repetition finishes what a crash left half done."""
         number = _number(call)
         event, _ = await self._event(call, number)
-        before = await self._work.report(number)
-        was_over = before is not None and before.state == "closed" and before.stop is None
-        await self._work.stop(number, Stop.CANCELLED, self._now_ms())
+        cancelled = await self._work.cancel(number, self._now_ms())
+        if cancelled is None:
+            raise _no_event()
         await self._withdraw(number)
-        _, stop = await self._event(call, number)
-        is_cancelled = stop is Stop.CANCELLED
-        if was_over:
-            detail = _ALL_SENT
+        if cancelled.holds is not Stop.CANCELLED:
+            detail = _STOPPED_BEFORE.format(cancelled.holds.value)
         else:
-            detail = _STOPPED if is_cancelled else _STOPPED_BEFORE.format(stop.value if stop else "closed")
-        stopped = is_cancelled and not was_over
+            detail = _STOPPED if cancelled.has_caught else _ALL_SENT
+        stopped = cancelled.holds is Stop.CANCELLED and cancelled.has_caught
         return Answer(202, Stopped(event.public_id, f"/v1/events/{event.public_id}", stopped, detail))
 
     async def _event(self, call: Call, number: int) -> tuple[Event, Stop | None]:

@@ -10,7 +10,8 @@
     <channel>|marked      of these, found by a reclaim
 
 Other fields of the same hash: `audience` (people of the part), `stop`, `parts` (a bit each shard), `flagged` (all
-parts know of the stop), `planned` (when planning ended, ms), `last` (last settlement, ms).
+parts know of the stop), `caught` (the stop found something to stop on this part), `planned` (when planning ended, ms),
+`last` (last settlement, ms).
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class StoreWork:
         self.lease_unplanned, self.finish_planning = planning.lease_unplanned, planning.finish_planning
         self.claim_entity, self.freeze, self.plan = planning.claim_entity, planning.freeze, planning.plan
         self.ready, self.claim, self.mark, self.extend = claims.ready, claims.claim, claims.mark, claims.extend
-        self.settle, self.stop = settling.settle, stopping.stop
+        self.settle, self.stop, self.cancel = settling.settle, stopping.stop, stopping.cancel
         self.promote, self.reclaim = upkeep.promote, upkeep.reclaim
         self.expire, self.sweep = expiring.expire, sweeping.sweep
         self.report, self.story = asking.report, asking.story

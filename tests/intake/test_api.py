@@ -117,6 +117,16 @@ async def test_cancelling_stops_withdraws_and_may_be_repeated(api: Town) -> None
         problem(await client.delete("/v1/events/42"), 404, "not-found")
 
 
+async def test_cancelling_what_was_over_says_so_every_time(api: Town) -> None:
+    async with api.client() as client:
+        url = (await post(client, message())).json()["status_url"]
+        await plan(api, url)
+        first, again = await client.delete(url), await client.delete(url)
+    assert (first.status_code, first.content) == (202, again.content)
+    assert first.json()["stopped"] is False
+    assert "had gone out before" in first.json()["detail"]
+
+
 async def test_cancelling_what_had_ended_says_so_and_still_withdraws(api: Town) -> None:
     async with api.client() as client:
         url = (await post(client, message())).json()["status_url"]

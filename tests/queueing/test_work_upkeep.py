@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import trio
 
-from engine.ports import Depth, EntityVerdict
+from engine.ports import Cancelled, Depth, EntityVerdict
 from engine.records.event import Event
 from engine.records.roster import Roster, roster_of
 from engine.records.words import Channel, End, Stop, Urgency
@@ -143,6 +143,41 @@ async def test_the_first_stop_wins(work: StoreWork, link: Link) -> None:
     assert not await work.stop(one.number, Stop.CANCELLED, NOW_MS + 1)
     assert contents(link) == before
     assert (await work.events([one.number]))[one.number] == (one, Stop.SUPERSEDED)
+
+
+async def test_a_cancellation_says_every_time_whether_anything_was_left(work: StoreWork, link: Link) -> None:
+    waiting, over, early = event("1"), event("2"), event("3")
+    await planned(work, waiting)
+    await planned(work, over)
+    for claim in await claimed(work):
+        if claim.event.number == over.number:
+            assert await work.settle([settlement(claim)]) == [True]
+    await work.admit([early], [b""])
+    for _ in range(2):
+        assert await work.cancel(waiting.number, NOW_MS) == Cancelled(Stop.CANCELLED, True)
+        assert await work.cancel(over.number, NOW_MS) == Cancelled(Stop.CANCELLED, False)
+        assert await work.cancel(early.number, NOW_MS) == Cancelled(Stop.CANCELLED, True)
+        assert await work.cancel(12345, NOW_MS) is None
+    one = await planned(work, event("4"))
+    await work.stop(one.number, Stop.SUPERSEDED, NOW_MS)
+    assert await work.cancel(one.number, NOW_MS) == Cancelled(Stop.SUPERSEDED, True)
+    audit(link)
+
+
+@pytest.mark.parametrize("settled", [15, 16])
+async def test_a_cancellation_of_a_cut_event_asks_all_parts(work: StoreWork, settled: int) -> None:
+    one = event()
+    await work.admit([one], [b""])
+    audience = roster_of(NATION)
+    await work.freeze(one, audience, range(16))
+    for block in sorted(audience):
+        assert await plan_part(work, one, block)
+    await work.finish_planning(one, NOW_MS)
+    claims = await claimed(work)
+    assert await work.settle([settlement(claim) for claim in claims[:settled]]) == [True] * settled
+    assert len(claims) == 16
+    for _ in range(2):
+        assert await work.cancel(one.number, NOW_MS) == Cancelled(Stop.CANCELLED, settled < 16)
 
 
 async def test_an_event_stopped_before_planning_is_closed_and_stays_empty(work: StoreWork, link: Link) -> None:
