@@ -32,8 +32,3 @@ def propose_number(tenant: str, source: str, id: str, now_ms: int, draw: int) ->
         raise ValueError(f"now_ms must be between 0 and {(1 << _MS_BITS) - 1}")
     low = (draw & (1 << DRAW_BITS) - 1) << _SHARD_BITS | home_shard(tenant, source, id)
     return now_ms << DRAW_BITS + _SHARD_BITS | low
-
-
-def number_ms(number: int) -> int:
-    """The millisecond in which a number was proposed."""
-    return number >> DRAW_BITS + _SHARD_BITS

@@ -5,7 +5,7 @@ One operation on a block handles 256 people, so a national roster (7,800 blocks)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from engine.records.event import SHARD_COUNT
 from engine.records.roster import BLOCK_SIZE, Roster
@@ -42,11 +42,6 @@ def intersect(one: Roster, other: Roster) -> Roster:
     if len(other) < len(one):  # most planes are sparse: walk the shorter one
         one, other = other, one
     return {block: both for block, mask in one.items() if (both := mask & other.get(block, 0))}
-
-
-def only_blocks(roster: Roster, blocks: Collection[int]) -> Roster:
-    """Everyone who lives in these blocks."""
-    return {block: mask for block in blocks if (mask := roster.get(block, 0))}
 
 
 def cut(roster: Roster, people: int) -> tuple[Roster, Roster]:

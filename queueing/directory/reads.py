@@ -11,6 +11,7 @@ from engine.records.person import Device, Person, Profile, QuietHours
 from engine.records.roster import Roster, offsets, roster_of, unpack_mask
 from engine.records.words import EMAIL_LANE, Platform
 from engine.records.work import Endpoint
+from engine.rules.roster import contains
 from queueing.directory import keys
 from queueing.directory.apply import read_cards
 from queueing.directory.card import Card, decode, taken_slots
@@ -137,14 +138,14 @@ async def read_living(link: Link, ids: Collection[str]) -> dict[str, int]:
     """Numbers of people who are not gone."""
     numbers = await find_numbers(link, ids)
     everyone = (await read_planes(link, {number >> 8 for number in numbers.values()}, ["all"]))["all"]
-    return {id: number for id, number in numbers.items() if everyone.get(number >> 8, 0) >> (number & 255) & 1}
+    return {id: number for id, number in numbers.items() if contains(everyone, number)}
 
 
 async def read_lives(link: Link, number: int) -> bool:
     """Whether a number's person is not gone."""
     block = number >> 8
     everyone = (await read_planes(link, [block], ["all"]))["all"]
-    return bool(everyone.get(block, 0) >> (number & 255) & 1)
+    return contains(everyone, number)
 
 
 async def read_person(link: Link, id: str) -> tuple[Person, Card] | None:

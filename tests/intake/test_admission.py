@@ -11,7 +11,7 @@ from engine.intake.admission import DAY_MS, Draft, drafted
 from engine.intake.keys import Scope, Service
 from engine.records.event import Event
 from engine.records.words import Category, Kind, Language, Role, Urgency
-from engine.rules.numbering import home_shard, number_ms
+from engine.rules.numbering import home_shard, propose_number
 from tests.intake.conftest import NOW_MS, calendar, message
 from tests.intake.test_calendar import ICS
 
@@ -43,7 +43,7 @@ def test_defaults_of_a_message() -> None:
     assert (made.entity, made.sequence, made.roles) == (None, 0, ())
     assert made.audience.include[0].role is Role.GUARDIAN
     assert made.shard == home_shard("0101", "/backend/messages", "m-1")
-    assert number_ms(made.number) == NOW_MS
+    assert made.number == propose_number("0101", "/backend/messages", "m-1", NOW_MS, 7)
 
 
 @pytest.mark.parametrize(

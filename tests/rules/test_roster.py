@@ -77,8 +77,3 @@ def test_chunks_hold_a_few_blocks_each(members: frozenset[int], most: int) -> No
     chunks = list(rosters.chunks_of_blocks(roster_of(members), most))
     assert rosters.union(*chunks) == roster_of(members)
     assert all(1 <= len(chunk) <= most for chunk in chunks)
-
-
-@given(people, st.frozensets(st.integers(0, 6)))
-def test_only_blocks_keeps_who_lives_there(members: frozenset[int], blocks: frozenset[int]) -> None:
-    assert rosters.only_blocks(roster_of(members), blocks) == roster_of(n for n in members if n // 256 in blocks)
