@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import ssl
 import tempfile
 from collections.abc import Callable
@@ -25,6 +27,7 @@ def certificates() -> tuple[ssl.SSLContext, str]:
     context.set_alpn_protocols(["h2"])
     authority.issue_cert("localhost").configure_cert(context)
     folder = Path(tempfile.mkdtemp(prefix="klokke-test-ca-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     return context, str(folder / "ca.pem")
 
