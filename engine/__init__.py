@@ -10,7 +10,7 @@
     lease_keeper keeps what is in hand; patience: going on after the store was away
     rules/       the pure room: every decision, no await, no clock, no random
     records/     the nouns; outcomes: what a provider can answer; ports: the doors to other rooms
-    config       klokke.toml; supervisor: the processes; drain: stopping in order
+    config       klokke.toml, config_rules over several of its settings; supervisor: processes; drain: stopping in order
     composition  joins the concrete parts of one process; the only file that knows every room
     __main__     the command line
 

@@ -20,13 +20,17 @@ from engine import config as configuration
 from engine import importing, logs, supervisor
 from engine.config import ConfigFaulty
 from engine.importing import ImportFailed
-from engine.intake.keys import make_key
+from engine.intake.faults import faults_in
+from engine.intake.keys import ANY_TENANT, Scope, Service, make_key
 from engine.records.errors import StoreMissing, StoreUnavailable
 
 log = structlog.get_logger()
 
 app = cyclopts.App(
-    name="klokke", help="Notification fan-out and delivery for a national school platform.", version_flags=[]
+    name="klokke",
+    help="Notification fan-out and delivery for a national school platform.",
+    version_flags=[],
+    help_format="markdown",
 )
 
 ConfigPath = Annotated[Path, Parameter(name=["--config", "-c"])]
@@ -39,7 +43,7 @@ def run(*, config: ConfigPath = Path("klokke.toml"), check: bool = False, verbos
 
     SIGTERM or Ctrl-C drains: nothing new is taken, what is in hand is finished, then everything stops.
 
-    Examples:
+    For example:
 
         ./klokke run --config klokke.toml --check
 
@@ -47,14 +51,14 @@ def run(*, config: ConfigPath = Path("klokke.toml"), check: bool = False, verbos
 
     Args:
         config: the configuration; klokke.example.toml is a commented one to copy.
-        check: only say what is wrong with the configuration.
+        check: only say what is wrong with the configuration; an engine that runs with it is not disturbed.
         verbose: log more.
     """
     from engine.composition import start_faults
 
-    loaded = configuration.load(config)
-    path = config.resolve()
-    if faults := start_faults(path.parent, loaded):
+    reading = configuration.examine(config)
+    loaded, path = reading.config, config.resolve()
+    if faults := [*reading.faults, *start_faults(path.parent, loaded, check_only=check)]:
         raise ConfigFaulty(str(config), faults)
     if check:
         print(f"{config} is fine: {len(loaded.lanes)} lanes, {len(loaded.processes.layout)} processes")
@@ -103,7 +107,7 @@ def import_command(
     Stopped half-way, the same command goes on where it stopped. Lines that cannot be taken are listed with number and
     reason while the rest goes in; the exit status is then 1.
 
-    Example:
+    For example:
 
         ./klokke import people.ndjson --key-file secrets/api.key
 
@@ -128,7 +132,7 @@ def import_command(
 def resume(lane: str, *, config: ConfigPath = Path("klokke.toml")) -> None:
     """Let a parked lane send again, after its cause is mended.
 
-    Example:
+    For example:
 
         ./klokke resume apns.parent --config klokke.toml
 
@@ -146,24 +150,67 @@ def resume(lane: str, *, config: ConfigPath = Path("klokke.toml")) -> None:
 
 
 @app.command
-def key(name: str, *, tenants: list[str] | None = None) -> None:
+def key(
+    name: str,
+    *,
+    tenants: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+    scopes: Annotated[list[str] | None, Parameter(consume_multiple=True, negative="")] = None,
+) -> None:
     """Make an API key for a backend service; the key is shown once, the configuration keeps only its hash.
 
-    Example:
+    Nothing is written: copy the [[service]] block that is printed into klokke.toml.
 
-        ./klokke key messages --tenants 0101 --tenants 0751
+    For example:
+
+        ./klokke key messages --tenants 0101 0751
+
+        ./klokke key national-notices --tenants dk --scopes events ask
+
+        ./klokke key importer --scopes directory
+
+    Args:
+        name: what the service is called in klokke.toml and in reports: small letters, digits and dashes.
+        tenants: whom it speaks for: municipality codes, dk for national events, or * for all (when left out).
+        scopes: what it may do: events, directory, inbox, ask; all of these when left out.
+    """
+    made, block = service_block(name, tenants or [ANY_TENANT], scopes or [scope.value for scope in Scope])
+    print(f"API key (give it to the service, it is not kept): {made}\n\nFor klokke.toml:\n\n{block}")
+
+
+def service_block(name: str, tenants: list[str], scopes: list[str]) -> tuple[str, str]:
+    """A fresh key and the `[[service]]` block for it.
+
+    Raises:
+        ArgumentsFaulty: with every fault of the arguments.
     """
     made, digest = make_key()
-    print(f"API key (give it to the service, it is not kept): {made}\n\nFor klokke.toml:\n\n[[service]]")
-    print(f'name = "{name}"\nkey_sha256 = "{digest}"')
-    print(f"tenants = {json.dumps(tenants or ['*'])}\n" + 'scopes = ["events", "directory", "inbox", "ask"]')
+    service: dict[str, str | list[str]] = {"name": name, "key_sha256": digest, "tenants": tenants, "scopes": scopes}
+    faults = [f"{fault.pointer[1:].split('/')[0]}: {fault.detail}" for fault in faults_in(service, Service)]
+    faults += [
+        f"{word}: names one of them twice"
+        for word, words in (("tenants", tenants), ("scopes", scopes))
+        if _repeats(words)
+    ]
+    if ANY_TENANT in tenants and len(tenants) > 1:
+        faults.append("tenants: * holds all the others; leave them out")
+    if faults:
+        raise ArgumentsFaulty("no key was made:\n" + "\n".join(f"  - {fault}" for fault in dict.fromkeys(faults)))
+    return made, "[[service]]\n" + "\n".join(f"{setting} = {json.dumps(value)}" for setting, value in service.items())
+
+
+def _repeats(words: list[str]) -> bool:
+    return len(set(words)) < len(words)
+
+
+class ArgumentsFaulty(Exception):
+    """Arguments of a command cannot be taken; the text says which and why."""
 
 
 def main() -> None:
     """Run a command; what is wrong is said in a sentence, never as a traceback."""
     try:
         app()
-    except (ConfigFaulty, ImportFailed, StoreMissing, StoreUnavailable, OSError) as error:
+    except (ArgumentsFaulty, ConfigFaulty, ImportFailed, StoreMissing, StoreUnavailable, OSError) as error:
         print(f"klokke: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 

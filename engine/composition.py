@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import os
@@ -24,7 +25,8 @@ from channels.fcm.client import FcmSender, FcmSettings
 from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
+from engine.config import NO_FILE, ApnsLane, Config, EmailLane, FcmLane, Lane, Limited, lane_title
+from engine.config_rules import doors, split_address
 from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
@@ -144,14 +146,14 @@ async def run_intake(parts: Parts) -> None:
         observer=parts.observer,
         now_ms=wall_ms,
     )
-    host, port = address(config.intake.listen)
+    host, port = split_address(config.intake.listen)
     listeners = await trio.open_tcp_listeners(port, host=host)
     await serve(intake, listeners, parts.drain.wait)
 
 
 async def run_gateway(parts: Parts) -> None:
     """Serve people's inboxes; open streams end with the drain and resume elsewhere."""
-    host, port = address(parts.config.gateway.listen)
+    host, port = split_address(parts.config.gateway.listen)
     secret = parts.secret(parts.config.gateway.ticket_key_file)
     settings = GatewaySettings(host=host, port=port)
     gateway = Gateway(parts.inbox, parts.work.events, secret, parts.directory.lives, settings, wall_ms)
@@ -224,36 +226,73 @@ async def resume_lane(folder: Path, config: Config, lane: str) -> str | None:
 # --- checks before the start -------------------------------------------------------------------------------------
 
 
-def start_faults(folder: Path, config: Config) -> list[str]:
-    """What would keep the processes from starting, all of it: secrets that are none, ports that are taken."""
-    return [*_secret_faults(Parts(folder, config, 0)), *_port_faults(config)]
+def start_faults(folder: Path, config: Config, *, check_only: bool) -> list[str]:
+    """What would keep the processes from starting, all of it: secrets that are none, ports that are taken.
+
+    Args:
+        config: the sound part of the configuration is enough.
+        check_only: nothing is to start now, so a port may be taken: by the engine that runs, most likely.
+    """
+    return [*_secret_faults(Parts(folder, config, 0)), *_port_faults(config, check_only)]
+
+
+_TOML_NAMES = {  # a channel's setting -> the line of klokke.toml that it comes from
+    "private_key_pem": "key_file",
+    "base_url": "url",
+    "project_id": "service_account_file",
+    "client_email": "service_account_file",
+    "token_uri": "service_account_file",
+    "host": "relay",
+    "port": "relay",
+    "from_address": "sender",
+    "from_name": "sender_name",
+    "password": "password_file",
+}
 
 
 def _secret_faults(parts: Parts) -> Iterator[str]:
-    if len(parts.secret(parts.config.gateway.ticket_key_file)) < tickets.SECRET_BYTES_MIN:
+    key_file = parts.config.gateway.ticket_key_file
+    if key_file != NO_FILE and len(parts.secret(key_file)) < tickets.SECRET_BYTES_MIN:
         yield f"gateway.ticket_key_file: must hold at least {tickets.SECRET_BYTES_MIN} random bytes"
     for name, lane in parts.config.lanes.items():
+        title = lane_title(name)
         try:
             sender(parts, lane, {})
         except KeyError as error:
-            yield f"lanes.{name}.service_account_file: {error} is missing in it"
+            yield f"{title}.service_account_file: {error} is missing in it"
+        except (json.JSONDecodeError, TypeError, UnicodeDecodeError):
+            yield f"{title}: its key file does not hold what it should: for fcm the JSON file of a service account"
+        except OSError as error:
+            yield f"{title}.ca_file: cannot be read: {error.strerror}"
         except ValueError as error:  # its texts name settings, never their content
-            sentence = str(error) if type(error) is ValueError else "its key file does not hold what it should"
-            yield f"lanes.{name}: {sentence}"
+            for line in str(error).splitlines():
+                yield f"{title}.{_in_toml(line, lane)}"
 
 
-def _port_faults(config: Config) -> Iterator[str]:
-    doors = [("intake.listen", *address(config.intake.listen)), ("gateway.listen", *address(config.gateway.listen))]
-    for place in range(len(config.processes.layout)):
-        doors.append((f"metrics.first_port + {place}", config.metrics.host, config.metrics.first_port + place))
-    for setting, host, port in doors:
+def _in_toml(said: str, lane: Lane) -> str:
+    """A channel names its own settings; whoever reads this has the file before them."""
+    setting, colon, sentence = said.partition(": ")
+    is_key = setting == "private_key_pem" and isinstance(lane, FcmLane)
+    return ("service_account_file" if is_key else _TOML_NAMES.get(setting, setting)) + colon + sentence
+
+
+def _port_faults(config: Config, check_only: bool) -> Iterator[str]:
+    found = doors(
+        config.intake.listen,
+        config.gateway.listen,
+        config.metrics.host,
+        config.metrics.first_port,
+        len(config.processes.layout),
+    )
+    for setting, host, port in found:
         try:
             family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             with socket.socket(family, kind, protocol) as door:
                 door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 door.bind(where)
         except OSError as error:
-            yield f"{setting}: cannot listen on {host}:{port}: {error.strerror}"
+            if not (check_only and error.errno == errno.EADDRINUSE):
+                yield f"{setting}: cannot listen on {host}:{port}: {error.strerror}"
 
 
 # --- lanes -------------------------------------------------------------------------------------------------------
@@ -327,7 +366,7 @@ def _fcm(parts: Parts, lane: FcmLane) -> FcmSender:
 
 
 def _email(parts: Parts, lane: EmailLane) -> EmailSender:
-    host, port = address(lane.relay)
+    host, port = split_address(lane.relay)
     ca_file = _beside(parts, lane.ca_file)
     return EmailSender(
         EmailSettings(
@@ -347,9 +386,3 @@ def _email(parts: Parts, lane: EmailLane) -> EmailSender:
 
 def _beside(parts: Parts, name: str | None) -> str | None:
     return None if name is None else str(parts.folder / name)
-
-
-def address(listen: str) -> tuple[str, int]:
-    """Split `host:port`."""
-    host, _, port = listen.rpartition(":")
-    return host.strip("[]"), int(port)

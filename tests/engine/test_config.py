@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from engine import config
+from engine.composition import start_faults
 
 EXAMPLE = Path(__file__).parents[2] / "klokke.example.toml"
 
@@ -66,10 +68,10 @@ def test_every_fault_is_reported_at_once(folder: Path) -> None:
         "gateway.listen",
         "lanes.post",
         "lanes.post.sender",
-        "lanes.apns.parent.provider",
+        'lanes."apns.parent".provider',
         "service[0].name",
         "service[0].key_sha256",
-        "service[0].scopes",
+        "service[0].scopes[0]",
         "processes.layout",
         "processes.layout",
         "processes.layout",
@@ -79,11 +81,96 @@ def test_every_fault_is_reported_at_once(folder: Path) -> None:
     assert "did you mean listen?" in faults[1]
 
 
+LANE = """
+[gateway]
+ticket_key_file = "secrets/ticket.key"
+[lanes.email]
+provider = "smtp"
+sender = "a@example.org"
+"""
+FCM = """
+relay = "r:25"
+[lanes."fcm.{app}"]
+provider = "fcm"
+service_account_file = "secrets/{file}.json"
+"""
+SERVICE = """
+[[service]]
+name = "messages"
+key_sha256 = "{digest}"
+tenants = ["{tenant}"]
+scopes = ["events"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "setting", "remedy"),
+    [
+        ('relay = "relay.example:99999"', "lanes.email.relay", "a host and a port from 1 to 65535"),
+        ('relay = "relay.example"', "lanes.email.relay", "a host and a port"),
+        ('relay = "relay.example:25"\ntls = "none"', "lanes.email.tls", "choose starttls or implicit"),
+        ('relay = "10.0.0.1:25"\ntls = "none"', "lanes.email.tls", "choose starttls or implicit"),
+        ('relay = "[::1]:25"\ntls = "none"\nusername = "x"', "lanes.email", "username and password_file"),
+        ('relay = "r:25"\ntls = "no"', "lanes.email.tls", "must be one of implicit, none, starttls"),
+        ('relay = "r:25"\nrate_per_second = 0', "lanes.email.rate_per_second", "must be more than 0"),
+        ('relay = "r:25"\nrate_per_second = nan', "lanes.email.rate_per_second", "a finite number"),
+        ('relay = "r:25"\nburst = 1.5', "lanes.email.burst", "must be a whole number"),
+        ('relay = "r:25"\n[intake]\nlisten = "127.0.0.1:8601"', "gateway.listen", "8601 is given to intake.listen"),
+        ('relay = "r:25"\n[intake]\nlisten = "0.0.0.0:9601"', "metrics.first_port + 1", "given to intake.listen"),
+        ('relay = "r:25"\n[intake]\nlisten = "127.0.0.1:0"', "intake.listen", "a port from 1 to 65535"),
+        ('relay = "r:25"\n[store]\nurl = "http://x"', "store.url", "starts with redis://"),
+        (FCM.format(app="Parent", file="service-account"), 'lanes."fcm.Parent"', "1 to 12 letters"),
+        (FCM.format(app="parent", file="none"),
+         'lanes."fcm.parent".service_account_file', "there is no such file"),
+        ('relay = "r:25"' + SERVICE.format(digest="x", tenant="0101"), "service[0].key_sha256", "64 hexadecimal"),
+        ('relay = "r:25"' + SERVICE.format(digest="a" * 64, tenant="9999"), "service[0].tenants[0]", "98 Danish"),
+        ('relay = "r:25"' + 2 * SERVICE.format(digest="a" * 64, tenant="*"), "service[1].key_sha256", "service[0] too"),
+        ('relay = "r:25"' + SERVICE.format(digest="a" * 64, tenant='0101", "0101'), "service[0].tenants", "twice"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_the_setting_as_the_file_does_and_its_remedy_in_words(
+    folder: Path, text: str, setting: str, remedy: str
+) -> None:
+    (fault,) = faults_of(folder, LANE + text)
+    assert fault.startswith(setting + ": ")
+    assert remedy in fault
+    assert "^" not in fault
+
+
+def test_the_sound_part_of_a_faulty_file_is_still_looked_at(folder: Path) -> None:
+    (folder / "klokke.toml").write_text(
+        EXAMPLE.read_text()
+        .replace('relay = "relay.example:587"', 'relay = "relay.example"')
+        .replace('host = "127.0.0.1"', "host = 1")
+    )
+    reading = config.examine(folder / "klokke.toml")
+    assert [fault.split(":")[0] for fault in reading.faults] == ["metrics.host", "lanes.email.relay"]
+    assert list(reading.config.lanes) == ["apns.parent", "fcm.parent", "inapp"]
+    found = start_faults(folder, reading.config, check_only=True)
+    assert [fault.split(":")[0] for fault in found] == [
+        "gateway.ticket_key_file",
+        'lanes."apns.parent".key_file',
+        'lanes."fcm.parent"',
+    ]
+
+
+def test_a_check_beside_a_running_engine_does_not_mind_its_ports(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        listen = f"127.0.0.1:{door.getsockname()[1]}"
+        text = LANE + f'relay = "r:25"\n[intake]\nlisten = "{listen}"'
+        (folder / "klokke.toml").write_text(text)
+        (folder / "secrets" / "ticket.key").write_bytes(b"k" * 32)
+        loaded = config.load(folder / "klokke.toml")
+        assert start_faults(folder, loaded, check_only=True) == []
+        (fault,) = start_faults(folder, loaded, check_only=False)
+    assert fault == f"intake.listen: cannot listen on {listen}: Address already in use"
+
+
 @pytest.mark.parametrize("text", ["= 1", "[store", 'a = "\\x"'])
 def test_what_is_not_toml_is_said_plainly(folder: Path, text: str) -> None:
     assert faults_of(folder, text)[0].startswith("is not TOML")
 
 
 def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
-    with pytest.raises(config.ConfigFaulty, match="cannot be read: No such file"):
+    with pytest.raises(config.ConfigFaulty, match=r"there is no such file; copy klokke\.example\.toml"):
         config.load(tmp_path / "none.toml")
