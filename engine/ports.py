@@ -222,8 +222,8 @@ class Work(Protocol):
         """Read events and their stops; unknown ones are left out."""
         ...
 
-    async def report(self, event: int) -> EventReport | None:
-        """Where an event stands, summed over its parts."""
+    async def report(self, event: int, now_ms: int | None = None) -> EventReport | None:
+        """Where an event stands, summed over its parts; with a time also how many people are held until later."""
         ...
 
     async def story(self, event: int, number: int) -> list[PersonStep] | None:

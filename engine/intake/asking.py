@@ -34,7 +34,7 @@ class AskingCalls:
     async def report(self, call: Call) -> Answer:
         """Where an event stands, by channel and end."""
         number = _number(call)
-        report = await self._work.report(number)
+        report = await self._work.report(number, self._now_ms())
         if report is None or not call.caller.may_see(report.event.tenant):
             raise _no_event()
         return Answer(200, report_of(report))
@@ -116,6 +116,7 @@ def _channel(counts: Counts) -> ChannelReport:
         retries=counts.retries,
         unknown=counts.unknown,
         live=counts.live,
+        held=counts.held,
     )
 
 

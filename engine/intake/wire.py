@@ -323,7 +323,10 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class ChannelReport(msgspec.Struct, frozen=True):
-    """One channel of a report: people, then deliveries. `planned` = the ends and `live`."""
+    """One channel of a report: people, then deliveries. `planned` = the ends and `live`.
+
+    `held`: people for whom something waits until later: quiet hours end, or the time comes that a busy provider named.
+    """
 
     people: int
     suppressed: dict[str, int]
@@ -333,6 +336,7 @@ class ChannelReport(msgspec.Struct, frozen=True):
     retries: int
     unknown: int
     live: int
+    held: int
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -143,7 +143,8 @@ def delivery_ids(batch: Batch) -> list[bytes]:
 class Counts(msgspec.Struct, kw_only=True):
     """The ledger of one event on one channel.
 
-    People: `people + sum(suppressed) == audience`. Deliveries: the ends and `live` add up to `planned`.
+    People: `people + sum(suppressed) == audience`; `held` of them wait for a later time, where that was asked.
+    Deliveries: the ends and `live` add up to `planned`.
     """
 
     people: int = 0
@@ -153,6 +154,7 @@ class Counts(msgspec.Struct, kw_only=True):
     rejected_reasons: dict[str, int] = {}
     retries: int = 0
     unknown: int = 0
+    held: int = 0
 
     @property
     def live(self) -> int:

@@ -13,8 +13,10 @@ from loadtests.oracle.comparison import Comparison, Fault
 from loadtests.oracle.ledger import CHANNEL_OF_PROVIDER
 
 ENDS = ("accepted", "rejected", "expired", "cancelled", "superseded", "dead")
+RATE_SECONDS_MIN = 2.0
+"""Of less, starting and the last retry are the most: a rate would say how long those take."""
 _NOTHING: Mapping[str, Any] = {
-    **dict.fromkeys(("people", "planned", "retries", "unknown", "live"), 0),
+    **dict.fromkeys(("people", "planned", "retries", "unknown", "live", "held"), 0),
     **{name: {} for name in ("suppressed", "ends", "rejected_reasons")},
 }
 
@@ -48,7 +50,7 @@ def summary(
         "late": comparison.count(Fault.LATE),
         "seconds": round(seconds, 3),
         "deliveries": accepted,
-        "deliveries_per_second": round(accepted / seconds, 1),
+        "deliveries_per_second": rate(accepted, seconds),
         "people_looked_at": people_looked_at,
         "generated_seconds": round(filled.generated_seconds, 3),
         "imported_seconds": round(filled.imported_seconds, 3),
@@ -76,9 +78,14 @@ def event(one: Played, report: Report, comparison: Comparison) -> dict[str, Any]
         "stop": report["stop"],
         "seconds": round(seconds, 3),
         "seconds_to_99_percent": _seconds_to_99_percent(one, comparison),
-        "deliveries_per_second": round(accepted / seconds, 1) if seconds else 0.0,
+        "deliveries_per_second": rate(accepted, seconds),
         "channels": channels,
     }
+
+
+def rate(deliveries: int, seconds: float) -> float | None:
+    """Deliveries a second; None where it was over too soon for a rate to mean anything."""
+    return round(deliveries / seconds, 1) if seconds >= RATE_SECONDS_MIN else None
 
 
 def channel(counts: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,6 +100,7 @@ def channel(counts: Mapping[str, Any]) -> dict[str, Any]:
         "suppressed_at_send": ends.get("suppressed", 0),
         "rejected_by_reason": dict(counts["rejected_reasons"]),
         "live": counts["live"],
+        "held": counts["held"],
         "retries": counts["retries"],
         "unknown": counts["unknown"],
     }

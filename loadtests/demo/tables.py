@@ -44,8 +44,9 @@ def progress_table(played: Sequence[Played], reports: Mapping[str, Report], seco
 
 def progress_line(one: Played, report: Report, seconds: float) -> str:
     """The same for one event that has come to rest, where there is no terminal."""
-    push, email, inapp, live = _progress(report)
-    held = f", {live} held by quiet hours" if live != "0" else ""
+    push, email, inapp, _ = _progress(report)
+    waiting = [f"{channel} {counts['held']:,}" for channel, counts in report["channels"].items() if counts["held"]]
+    held = f", people held by quiet hours: {', '.join(waiting)}" if waiting else ""
     return f"{seconds:6.1f} s  {one.scene.title}: {_state(report)}, push {push}, e-mail {email}, inbox {inapp}{held}"
 
 
@@ -79,6 +80,8 @@ def event_lines(summary: Mapping[str, Any]) -> list[str]:
             lines.append(f"  {name:{_NAME_WIDTH - 2}}" + "".join(cells).rstrip())
             if reasons := _reasons(counts):
                 lines.append(" " * (_NAME_WIDTH + 2) + f"suppressed: {reasons}")
+            if counts["held"]:
+                lines.append(" " * (_NAME_WIDTH + 2) + f"held until quiet hours end: {counts['held']:,} people")
     return lines
 
 
@@ -107,9 +110,10 @@ def simulators_table(summary: Mapping[str, Any]) -> Table:
 
 def closing_lines(summary: Mapping[str, Any], checks: Sequence[Check]) -> list[str]:
     """The end in words: figures, then each check with what speaks against it."""
+    rate = summary["deliveries_per_second"]
     lines = [
-        f"{summary['deliveries']:,} deliveries to {summary['recipients']:,} people in {summary['seconds']:.1f} s: "
-        f"{summary['deliveries_per_second']:,.0f} a second",
+        f"{summary['deliveries']:,} deliveries to {summary['recipients']:,} people in {summary['seconds']:.1f} s"
+        + (f": {rate:,.0f} a second" if rate is not None else ""),
         f"people made in {summary['generated_seconds']:.1f} s, imported in {summary['imported_seconds']:.1f} s; "
         f"the oracle looked at {summary['people_looked_at']:,} of them",
         f"lost {summary['lost']:,}, duplicates {summary['duplicates']:,}",

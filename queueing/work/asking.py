@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.records.event import SHARD_COUNT, Event
-from engine.records.roster import BLOCK_SIZE
+from engine.records.roster import BLOCK_SIZE, Roster, headcount
+from engine.records.words import Channel, channel_of
 from engine.records.work import EventReport, PersonStep
 from queueing import keys
 from queueing.link import Link
-from queueing.work.codec import unpack_audience, unpack_event, unpack_ledger_entry
+from queueing.work.codec import merged, unpack_audience, unpack_event, unpack_ledger_entry
 from queueing.work.counters import Part, channel_counts, marked_at_reclaim
 from queueing.work.live import live_slices, pairs
 from queueing.work.stopping import shards_of
@@ -20,10 +21,28 @@ class Asking:
     def __init__(self, link: Link) -> None:
         self._link = link
 
-    async def report(self, event: int) -> EventReport | None:
-        """Sum the counters of all parts; None when there is no such event."""
+    async def report(self, event: int, now_ms: int | None = None) -> EventReport | None:
+        """Sum the counters of all parts; with a time also who is held. None when there is no such event."""
         body, parts = await read_parts(self._link, event)
-        return None if body is None else sum_up(body, parts)
+        if body is None:
+            return None
+        report = sum_up(body, parts)
+        if now_ms is not None and any(counts.live for counts in report.channels.values()):
+            for channel, held in (await self._held(event, parts[0].parts, now_ms)).items():
+                report.channels[channel].held = held
+        return report
+
+    async def _held(self, event: int, parts: int, now_ms: int) -> dict[Channel, int]:
+        """By channel, how many people have a first attempt that is due later."""
+        shards = shards_of(parts) or [event % SHARD_COUNT]
+        people: dict[Channel, list[Roster]] = {}
+        for shard, stored in zip(
+            shards, await self._link.run([("HGETALL", keys.slices(shard, event)) for shard in shards]), strict=True
+        ):
+            for one in live_slices(shard, pairs(stored)):
+                if one.piece.due_ms > now_ms and not one.piece.is_retry and not one.is_in_hand:
+                    people.setdefault(channel_of(one.piece.lane), []).append(one.piece.people)
+        return {channel: headcount(merged(rosters)) for channel, rosters in people.items()}
 
     async def marked_at_reclaim(self, event: int) -> int:
         """Deliveries marked as in flight when their lease lapsed: the most that crashes can have doubled."""

@@ -171,12 +171,18 @@ def unpack_marks(packed: bytes) -> tuple[int, Roster]:
     return at_ms, people
 
 
-def covers(whole: Roster, parts: Sequence[Roster]) -> bool:
-    """Say whether the parts are disjoint and together exactly the whole."""
+def merged(parts: Iterable[Roster]) -> Roster:
+    """Everybody of the parts, each once."""
     union: Roster = {}
     for part in parts:
         for block, mask in part.items():
             union[block] = union.get(block, 0) | mask
+    return union
+
+
+def covers(whole: Roster, parts: Sequence[Roster]) -> bool:
+    """Say whether the parts are disjoint and together exactly the whole."""
+    union = merged(parts)
     return _without_empty(union) == _without_empty(whole) and _people(parts) == headcount(whole)
 
 

@@ -71,7 +71,7 @@ async def test_the_report_says_where_an_event_stands(api: Town) -> None:
         assert (report["state"], report["audience"], report["balanced"]) == ("closed", 2, True)
         assert report["channels"]["push"] == {
             "people": 0, "suppressed": {"no_endpoint": 2}, "planned": 0, "ends": {}, "rejected_reasons": {},
-            "retries": 0, "unknown": 0, "live": 0,
+            "retries": 0, "unknown": 0, "live": 0, "held": 0,
         }  # fmt: skip
         story = (await client.get(f"{url}/recipients/parent-0101")).json()
         assert [(step["channel"], step["state"], step["reason"]) for step in story["steps"]] == [

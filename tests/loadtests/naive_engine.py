@@ -101,6 +101,7 @@ def _report(
             "retries": 0,
             "unknown": 0,
             "live": count["live"],
+            "held": count["live"],
         }
         for channel, count in counts.items()
     }

@@ -25,7 +25,7 @@ from loadtests.demo.filling import Filled, chunks, fill
 from loadtests.demo.processes import Program, StageFault
 from loadtests.demo.school_day import INVITATION, Played, invitation, scenes
 from loadtests.demo.settings import Addresses, configuration
-from loadtests.demo.summary import summary
+from loadtests.demo.summary import rate, summary
 from loadtests.demo.tables import closing_lines, event_lines, progress_table, simulators_table
 from loadtests.demo.verdict import Check
 from loadtests.demo.watching import UNCHANGED_SECONDS_MAX, is_at_rest, play, replaced, watch
@@ -215,7 +215,7 @@ def test_the_figures_have_what_the_issue_names(world: World) -> None:
     figures = summary(world.filled, world.played, world.reports, comparison, checks, people_looked_at=RECIPIENTS)
     assert {"recipients", "events", "simulators", "conserved", "lost", "duplicates", "seconds"} <= set(figures)
     assert figures["conserved"] is True
-    assert figures["deliveries_per_second"] > 0
+    assert {"deliveries", "deliveries_per_second"} <= set(figures)
     ends = ("accepted", "rejected", "expired", "cancelled", "superseded", "dead", "live", "suppressed_at_send")
     for event in figures["events"]:
         assert {"id", "kind", "audience", "seconds", "channels"} <= set(event)
@@ -224,6 +224,24 @@ def test_the_figures_have_what_the_issue_names(world: World) -> None:
             assert sum(counts[end] for end in ends) == counts["planned"]
             assert counts["retries"] == 0
     assert figures["simulators"]["apns"]["received"] > 0
+
+
+def test_a_rate_is_shown_only_where_it_lasted_long_enough() -> None:
+    assert rate(100, 1.9) is None
+    assert rate(100, 2.0) == 50.0
+    figures = {
+        "deliveries": 3,
+        "recipients": 60,
+        "generated_seconds": 1.0,
+        "imported_seconds": 1.0,
+        "people_looked_at": 60,
+        "lost": 0,
+        "duplicates": 0,
+    }
+    short = closing_lines({**figures, "seconds": 0.4, "deliveries_per_second": rate(3, 0.4)}, [])[0]
+    long = closing_lines({**figures, "seconds": 4.0, "deliveries_per_second": rate(3, 4.0)}, [])[0]
+    assert short == "3 deliveries to 60 people in 0.4 s"
+    assert long == "3 deliveries to 60 people in 4.0 s: 1 a second"
 
 
 def test_the_tables_show_every_event_and_the_closing_lines_every_fault(world: World) -> None:

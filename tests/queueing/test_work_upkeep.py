@@ -52,6 +52,31 @@ async def test_a_held_slice_waits_until_it_is_due(work: StoreWork, link: Link) -
     audit(link)
 
 
+async def test_the_report_counts_the_people_who_wait_for_a_later_time(work: StoreWork) -> None:
+    one = event()
+    await planned(
+        work,
+        one,
+        piece(one, "0", people=range(0, 5), due_ms=NOW_MS + 500),
+        piece(one, "1", people=range(3, 7), due_ms=NOW_MS + 900),  # two of them have two devices
+        piece(one, "2", people=range(20, 30)),
+        piece(one, "3", lane=INAPP, people=range(0, 9)),
+    )
+
+    async def held(now_ms: int) -> tuple[int, int]:
+        report = await work.report(one.number, now_ms)
+        assert report is not None
+        return report.channels[Channel.PUSH].held, report.channels[Channel.INAPP].held
+
+    assert await held(NOW_MS) == (7, 0)
+    assert await held(NOW_MS + 500) == (4, 0)
+    assert await held(NOW_MS + 900) == (0, 0)
+    (claim, *_) = await claimed(work)
+    retry = piece(one, "2.0", people=range(20, 30), due_ms=NOW_MS + 500, attempt=2, is_retry=True)
+    assert await work.settle([settlement(claim, children=(retry,))]) == [True]
+    assert await held(NOW_MS) == (7, 0)
+
+
 async def test_a_promotion_keeps_to_its_limit(work: StoreWork) -> None:
     for at in range(20):
         one = event(str(at))
