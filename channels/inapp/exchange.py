@@ -167,18 +167,16 @@ class Exchange:
 
     async def begin_stream(self) -> None:
         """Send the head of a Server-Sent Events answer, which ends when the connection does."""
-        await self._send(
-            h11.Response(
-                status_code=200,
-                reason=b"OK",
-                headers=[
-                    *_CONSTANT,
-                    (b"Content-Type", b"text/event-stream; charset=utf-8"),
-                    (b"X-Accel-Buffering", b"no"),
-                    (b"Connection", b"close"),
-                ],
-            )
-        )
+        fields = [
+            *_CONSTANT,
+            (b"Content-Type", b"text/event-stream; charset=utf-8"),
+            (b"X-Accel-Buffering", b"no"),
+            (b"Connection", b"close"),
+        ]
+        # h11 notes that we are answering, but its bytes are not sent: it would announce chunks, and frames are written
+        # as they are, by whoever has the socket then. The connection's end is the body's end (RFC 9112, 6.3).
+        self._http.send(h11.Response(status_code=200, reason=b"OK", headers=fields))
+        await self.send_raw(b"HTTP/1.1 200 OK\r\n%b\r\n" % b"".join(b"%b: %b\r\n" % field for field in fields))
 
     async def send_raw(self, data: bytes) -> None:
         """Send bytes of a stream, waiting for the reader.

@@ -155,7 +155,9 @@ def _stay(console: Console, built: Stage) -> None:
         f"  API key    {built.folder / 'api.key'}",
         f"  ledgers    {', '.join(str(path) for path in built.ledgers.values())}",
         f"  events     {built.posted_folder}",
-        f'  curl -H "Authorization: Bearer $(cat {built.folder / "api.key"})" {addresses.api}/v1/people/p-0000001',
+        "The commands of docs/api.md work here; in another bash:",
+        f"  export KLOKKE={addresses.api} GATEWAY={addresses.gateway} KEY=$(cat {built.folder / 'api.key'})",
+        '  curl $KLOKKE/v1/people/p-0000001 -H "Authorization: Bearer $KEY"',
         f"The folder {built.folder} stays; remove it when you are done.",
     ):
         console.print(line, markup=False, soft_wrap=True)

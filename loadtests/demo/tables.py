@@ -81,7 +81,7 @@ def event_lines(summary: Mapping[str, Any]) -> list[str]:
             if reasons := _reasons(counts):
                 lines.append(" " * (_NAME_WIDTH + 2) + f"suppressed: {reasons}")
             if counts["held"]:
-                lines.append(" " * (_NAME_WIDTH + 2) + f"held until quiet hours end: {counts['held']:,} people")
+                lines.append(" " * (_NAME_WIDTH + 2) + f"people held until quiet hours end: {counts['held']:,}")
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 import trio
 
@@ -42,6 +43,25 @@ async def test_a_delivery_reaches_all_open_streams_of_its_people_once(link: Link
         heard = [await titles(live, 2) for live in (tom, tablet, ida)]
 
     assert heard == [["Til jer", "Slut"]] * 3
+
+
+async def test_any_http_client_can_read_a_stream(link: Link) -> None:
+    async with (
+        house(link, hears=True) as at,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{at.port}", trust_env=False) as client,
+    ):
+        headers = {"authorization": f"Bearer {at.app(TOM).ticket}"}
+        async with client.stream("GET", "/v1/inbox/stream", headers=headers) as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == "retry: 3000"
+            await at.until(lambda figures: figures.streams == 1)
+            await at.inbox.deliver(at.events.add(7, "Til dig"), roster_of([TOM]), False)
+            async for line in lines:
+                if line.startswith("data: "):
+                    assert '"title":"Til dig"' in line
+                    break
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert "transfer-encoding" not in stream.headers
 
 
 async def test_a_frame_holds_the_item_and_its_place(link: Link) -> None:
