@@ -48,7 +48,10 @@ def entry_from_json(given: EntryIn, pointer: str) -> Read:
     if end is not None and end[1] != all_day:
         found.append(Fault(at(pointer, "end"), "mixed-times", "start and end are both dates or both times"))
         return Read(None, found)
-    end_ms = end[0] if end is not None else default_end_ms(start_ms, all_day, zone)
+    try:
+        end_ms = end[0] if end is not None else default_end_ms(start_ms, all_day, zone)
+    except BadMoment as bad:
+        return Read(None, [*found, Fault(at(pointer, "end"), bad.code, bad.detail)])
     found.extend(length_faults(start_ms, end_ms, all_day, at(pointer, "end")))
     if found:
         return Read(None, found)

@@ -106,7 +106,9 @@ def shown_pattern(pattern: str) -> str:
 
 
 def _length(length: int, shape: Any, pointer: str, unit: str, found: list[Fault]) -> None:
-    if shape.min_length is not None and length < shape.min_length:
+    if shape.min_length == 1 and not length:
+        found.append(Fault(pointer, "too-short", "must not be empty"))
+    elif shape.min_length is not None and length < shape.min_length:
         found.append(Fault(pointer, "too-short", f"must have at least {shape.min_length} {unit}"))
     if shape.max_length is not None and length > shape.max_length:
         found.append(Fault(pointer, "too-long", f"must have at most {shape.max_length} {unit}"))
@@ -147,7 +149,7 @@ def _word(value: Any, shape: Any, pointer: str, found: list[Fault]) -> None:
     if not isinstance(value, str):
         found.append(_wrong_type(pointer, "a string", value))
     elif value not in words:
-        found.append(Fault(pointer, "not-allowed", f"must be one of {', '.join(words)}"))
+        found.append(Fault(pointer, "not-allowed", f"must be {'one of ' * (len(words) > 1)}{', '.join(words)}"))
 
 
 def _list(value: Any, shape: Any, pointer: str, found: list[Fault]) -> None:
@@ -187,7 +189,7 @@ _JSON_NAMES: dict[type, str] = {
     str: "a string",
     bool: "true or false",
     int: "a number",
-    float: "a number",
+    float: "a decimal number",
     type(None): "null",
 }
 

@@ -100,7 +100,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 @lru_cache(maxsize=1)
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    return frozenset(available_timezones()) - {"Factory", "localtime", "posixrules"}  # no place on earth
 
 
 def _parsed(text: str) -> datetime:

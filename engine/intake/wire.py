@@ -11,27 +11,31 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from engine.records.forms import form
-from engine.records.person import Email, Id, MunicipalityCode, Profile, QuietHours, Tenant, Token, Wire
+from engine.records.forms import LINE_LETTER, ONE_LINE, VISIBLE, form
+from engine.records.person import (
+    Email,
+    Guardians,
+    Id,
+    MunicipalityCode,
+    Name,
+    Profiles,
+    Quiet,
+    Tenant,
+    Token,
+    Wire,
+)
 from engine.records.words import Category, Channel, Language, Role, Urgency
 
 RECIPIENT_IDS_MAX = 2_000
 TERMS_MAX = 100
 ICALENDAR_CHARACTERS_MAX = 65_536
 
-_BLANK = r"\s\u200b-\u200d\u2060\ufeff"
-_VISIBLE = f"(?=[{_BLANK}]*[^{_BLANK}])"  # a title of blanks or zero-width marks rings for nothing
-_LINE_LETTER = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"  # no line breaks (header injection), no bidi marks
 _VISIBLE_ASCII = r"^[\x21-\x7e]+$(?!\n)"
 _DATE = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
 _OFFSET = r"(Z|[+\-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?(:[0-9]{1,5})?"
 _ADDRESS_LETTER = r"[\x21-\x5b\x5d-\x7e]"  # no backslash: browsers read it as a slash
-_ONE_LINE = (
-    "one line with something to read: no line breaks, control characters or marks that turn the writing direction"
-)
-
 Key = Annotated[str, form(_VISIBLE_ASCII, "visible ASCII characters, without blanks", min_length=1, max_length=255)]
 Instant = Annotated[
     str,
@@ -51,18 +55,18 @@ Moment = Annotated[
     ),
 ]
 """An instant, a local time in the entry's time zone, or a date for an entry of whole days."""
-Title = Annotated[str, form(rf"^{_VISIBLE}{_LINE_LETTER}*$(?!\n)", _ONE_LINE, min_length=1, max_length=200)]
+Title = Annotated[str, form(rf"^{VISIBLE}{LINE_LETTER}*$(?!\n)", ONE_LINE, min_length=1, max_length=200)]
 Line = Title
 Body = Annotated[
     str,
     form(
-        rf"^{_VISIBLE}[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$(?!\n)",
+        rf"^{VISIBLE}[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$(?!\n)",
         "text with something to read, and no control characters but line breaks and tabs",
         min_length=1,
         max_length=10_000,
     ),
 ]
-Uid = Annotated[str, form(rf"^{_VISIBLE}{_LINE_LETTER}+$(?!\n)", _ONE_LINE, min_length=1, max_length=255)]
+Uid = Annotated[str, form(rf"^{VISIBLE}{LINE_LETTER}+$(?!\n)", ONE_LINE, min_length=1, max_length=255)]
 Link = Annotated[
     str,
     form(
@@ -226,16 +230,16 @@ class PreferencesIn(Wire, frozen=True):
     """What a person wants: replaces opt-outs and quiet hours as a whole; `language` stays when left out."""
 
     off: dict[Channel, tuple[Category, ...]] = msgspec.field(default_factory=dict)
-    quiet: tuple[QuietHours, ...] = ()
+    quiet: Quiet = ()
     language: Language | None = None
 
 
 class GuardiansIn(Wire, frozen=True):
-    guardians: Annotated[tuple[Id, ...], Meta(max_length=20)]
+    guardians: Guardians
 
 
 class ProfilesIn(Wire, frozen=True):
-    profiles: Annotated[tuple[Profile, ...], Meta(max_length=50)]
+    profiles: Profiles
 
 
 class EmailIn(Wire, frozen=True):
@@ -252,13 +256,13 @@ class DeviceGone(Wire, frozen=True):
 
 class InstitutionIn(Wire, frozen=True):
     tenant: Tenant
-    name: Annotated[str, Meta(max_length=200)]
+    name: Name
     sort: Literal["school", "daycare"] = "school"
 
 
 class GroupIn(Wire, frozen=True):
     institution: Id
-    name: Annotated[str, Meta(max_length=200)]
+    name: Name
 
 
 class StrategyIn(Wire, frozen=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from engine.records.forms import form
+from engine.records.forms import LINE_LETTER, ONE_LINE, VISIBLE, form
 from engine.records.municipalities import NATIONAL, code_pattern
 from engine.records.words import Category, Channel, Language, Platform, Role
 
@@ -40,14 +40,16 @@ Token = Annotated[
         max_length=1024,
     ),
 ]
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # of a domain name
 Email = Annotated[
     str,
     form(
-        r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)",
+        rf"^[^@\s<>,;:\"\\\x00-\x20\x7f]{{1,64}}@{_LABEL}(\.{_LABEL})*$(?!\n)",
         "a bare e-mail address, as mette@example.org",
         max_length=254,
     ),
 ]
+Name = Annotated[str, form(rf"^{VISIBLE}{LINE_LETTER}*$(?!\n)", ONE_LINE, max_length=200)]
 AppName = Annotated[str, form(r"^[a-z]{1,12}$(?!\n)", "the short name of an app: 1 to 12 letters from a to z")]
 
 SLOT_MAX = 8
@@ -63,7 +65,7 @@ class Profile(Wire, frozen=True):
 
     institution: Id
     role: Role
-    groups: tuple[Id, ...] = ()
+    groups: Annotated[tuple[Id, ...], Meta(max_length=500)] = ()
 
 
 class Device(Wire, frozen=True):
@@ -75,9 +77,14 @@ class Device(Wire, frozen=True):
 class QuietHours(Wire, frozen=True):
     """On these days (0 = Monday), from this local time until that one; `until` <= `from` ends the next day."""
 
-    days: tuple[Annotated[int, Meta(ge=0, le=6)], ...]
+    days: Annotated[tuple[Annotated[int, Meta(ge=0, le=6)], ...], Meta(min_length=1, max_length=7)]
     start: Clock = msgspec.field(name="from")
     until: Clock
+
+
+Profiles = Annotated[tuple[Profile, ...], Meta(max_length=50)]
+Guardians = Annotated[tuple[Id, ...], Meta(max_length=20)]
+Quiet = Annotated[tuple[QuietHours, ...], Meta(max_length=50)]
 
 
 class Person(Wire, frozen=True, tag_field="kind", tag="person"):
@@ -87,24 +94,24 @@ class Person(Wire, frozen=True, tag_field="kind", tag="person"):
     tenant: Tenant
     language: Language = Language.DA
     email: Email | None = None
-    profiles: tuple[Profile, ...] = ()
-    guardians: tuple[Id, ...] = ()
-    devices: tuple[Device, ...] = ()
+    profiles: Profiles = ()
+    guardians: Guardians = ()
+    devices: Annotated[tuple[Device, ...], Meta(max_length=200)] = ()
     off: dict[Channel, tuple[Category, ...]] = {}  # opted out of these categories on this channel
-    quiet: tuple[QuietHours, ...] = ()
+    quiet: Quiet = ()
 
 
 class Institution(Wire, frozen=True, tag_field="kind", tag="institution"):
     id: Id
     tenant: Tenant
-    name: Annotated[str, Meta(max_length=200)]
+    name: Name
     sort: Annotated[str, form(r"^(school|daycare)$(?!\n)", "school or daycare")] = "school"
 
 
 class Group(Wire, frozen=True, tag_field="kind", tag="group"):
     id: Id
     institution: Id
-    name: Annotated[str, Meta(max_length=200)]
+    name: Name
 
 
 class Strategy(Wire, frozen=True, tag_field="kind", tag="strategy"):

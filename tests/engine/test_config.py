@@ -9,6 +9,7 @@ import pytest
 
 from engine import config
 from engine.composition import start_faults
+from tests.journeys.test_docs_api import free_ports
 
 EXAMPLE = Path(__file__).parents[2] / "klokke.example.toml"
 
@@ -157,7 +158,10 @@ def test_the_sound_part_of_a_faulty_file_is_still_looked_at(folder: Path) -> Non
 def test_a_check_beside_a_running_engine_does_not_mind_its_ports(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         listen = f"127.0.0.1:{door.getsockname()[1]}"
-        text = LANE + f'relay = "r:25"\n[intake]\nlisten = "{listen}"'
+        gateway, metrics = free_ports(2)
+        text = LANE.replace("[gateway]", f'[gateway]\nlisten = "127.0.0.1:{gateway}"')
+        text += f'relay = "r:25"\n[intake]\nlisten = "{listen}"\n[metrics]\nfirst_port = {metrics}\n'
+        text += '[processes]\nlayout = ["intake+gateway+fanout+upkeep+dispatch"]'
         (folder / "klokke.toml").write_text(text)
         (folder / "secrets" / "ticket.key").write_bytes(b"k" * 32)
         loaded = config.load(folder / "klokke.toml")

@@ -207,6 +207,8 @@ async def test_a_schema_violation_gets_422_with_its_pointer(
         ({"start": "2026-11-30", "end": "2026-11-29"}, "end", "ends-before-start"),
         ({"end": "2028-11-30T08:00:00"}, "end", "too-long"),
         ({"start": "9999-12-31T23:59:59", "end": None}, "start", "no-such-time"),
+        ({"start": "2199-12-31", "end": None}, "end", "no-such-time"),
+        ({"timezone": "Factory"}, "timezone", "unknown-timezone"),
         ({"end": "9999-12-31T23:59:59"}, "end", "no-such-time"),
         ({"recurrence_id": "9999-12-31"}, "recurrence_id", "no-such-time"),
         ({"summary": "x" * 10_000}, "summary", "too-long"),
@@ -253,6 +255,38 @@ async def test_a_device_of_an_app_without_lane_is_refused_with_the_apps_that_the
         assert codes(document) == {"/app": "refused"}
         device["app"] = "parent"
         assert (await client.post("/v1/people/parent-0101/devices", json=device)).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("person", "pointer", "code"),
+    [
+        ({"email": "a@b..dk"}, "/email", "pattern"),
+        ({"email": "a@.dk"}, "/email", "pattern"),
+        ({"email": "a@b.dk."}, "/email", "pattern"),
+        ({"email": "a@-b.dk"}, "/email", "pattern"),
+        ({"email": "a" * 65 + "@b.dk"}, "/email", "pattern"),
+        ({"quiet": [{"days": [], "from": "21:00", "until": "07:00"}]}, "/quiet/0/days", "too-short"),
+        ({"quiet": [{"days": [0], "from": "21:00", "until": "07:00"}] * 51}, "/quiet", "too-long"),
+        ({"guardians": [f"g-{n}" for n in range(21)]}, "/guardians", "too-long"),
+        ({"profiles": [{"institution": "s", "role": "staff"}] * 51}, "/profiles", "too-long"),
+        ({"devices": [{"platform": "ios", "app": "parent", "token": f"token-{n:04}"} for n in range(201)]},
+         "/devices", "too-long"),
+    ],
+)  # fmt: skip
+async def test_a_careless_person_is_refused(api: Town, person: dict[str, Any], pointer: str, code: str) -> None:
+    async with api.client() as client:
+        document = problem(await client.put("/v1/people/p", json={"tenant": "0101", **person}), 422, "invalid")
+    assert codes(document) == {pointer: code}
+
+
+@pytest.mark.parametrize("name", ["", "  ", "\u200b", "a\u202eb", "x" * 201])
+async def test_a_name_that_cannot_be_read_is_refused(api: Town, name: str) -> None:
+    async with api.client() as client:
+        for path, body in (
+            ("/v1/institutions/s", {"tenant": "0101"}),
+            ("/v1/groups/g", {"institution": "school-0101"}),
+        ):
+            assert "/name" in codes(problem(await client.put(path, json={**body, "name": name}), 422, "invalid"))
 
 
 async def test_unknown_guardians_are_pointed_at_by_index_and_not_named(api: Town) -> None:
