@@ -173,7 +173,11 @@ def key(
         tenants: whom it speaks for: municipality codes, dk for national events, or * for all (when left out).
         scopes: what it may do: events, directory, inbox, ask; all of these when left out.
     """
-    made, block = service_block(name, tenants or [ANY_TENANT], scopes or [scope.value for scope in Scope])
+    made, block = service_block(
+        name,
+        [ANY_TENANT] if tenants is None else tenants,  # `--tenants` with nothing behind it must not mean all
+        [scope.value for scope in Scope] if scopes is None else scopes,
+    )
     print(f"API key (give it to the service, it is not kept): {made}\n\nFor klokke.toml:\n\n{block}")
 
 

@@ -114,6 +114,8 @@ async def import_file(
                 engine = _Engine(client, import_id, sleep)
                 with _progress(stat.st_size, out) as shown:
                     return await _send(file, engine, chunk_lines, shown, out)
+    except (httpx.InvalidURL, UnicodeError):
+        raise ImportFailed("the URL cannot be read; write it as http://127.0.0.1:8600") from None
     except OSError as error:
         raise ImportFailed(f"{path} cannot be read: {error.strerror}") from None
 

@@ -52,7 +52,7 @@ class Exchange:
         head = await self._wait_for_head()
         if not isinstance(head, h11.Request):
             return None
-        path, _, query = head.target.decode("ascii", "replace").partition("?")
+        path, _, query = _origin_form(head.target.decode("ascii", "replace")).partition("?")
         headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
         self._wants_body = head.method != b"HEAD"  # RFC 9110, 9.3.2: HEAD is answered with the head alone
         if "transfer-encoding" in headers and "content-length" in headers:
@@ -195,3 +195,11 @@ class Exchange:
 
     async def _send(self, *events: h11.Event) -> None:
         await self.send_raw(b"".join(self._http.send(event) or b"" for event in events))
+
+
+def _origin_form(target: str) -> str:
+    """Path and query of a target that may spell out scheme and host, which a server must take (RFC 9112, 3.2.2)."""
+    if not target.lower().startswith(("http://", "https://")):
+        return target
+    _, slash, path = target.partition("://")[2].partition("/")
+    return slash + path

@@ -38,6 +38,7 @@ def test_the_block_is_one_that_the_configuration_takes(tenants: list[str]) -> No
         ("a", ["*", "0101"], ["ask"], ["tenants: * holds all the others"]),
         ("a", ["*"], ["everything"], ["scopes: must be one of events, directory, inbox, ask"]),
         ("", ["x"], ["y"], ["name:", "tenants:", "scopes:"]),
+        ("a", [], [], ["tenants: must not be empty", "scopes: must not be empty"]),
     ],
 )
 def test_all_faults_of_the_arguments_are_named(
@@ -53,6 +54,8 @@ def test_all_faults_of_the_arguments_are_named(
 def test_the_command_takes_several_tenants_and_ends_with_a_sentence_where_it_must() -> None:
     command = [sys.executable, "-m", "engine", "key"]
     good = subprocess.run([*command, "a", "--tenants", "0101", "dk", "--scopes", "ask"], capture_output=True, text=True)
+    empty = subprocess.run([*command, "a", "--tenants"], capture_output=True, text=True)
+    assert (empty.returncode, empty.stdout) == (1, "")
     bad = subprocess.run([*command, "A B"], capture_output=True, text=True)
     assert (good.returncode, bad.returncode) == (0, 1)
     assert 'tenants = ["0101", "dk"]\nscopes = ["ask"]\n' in good.stdout

@@ -216,6 +216,20 @@ async def test_the_ticket_of_a_person_who_has_left_opens_nothing(link: Link) -> 
     assert other.json == {"unread": 1}
 
 
+async def test_a_target_may_spell_out_the_host(link: Link) -> None:
+    async with house(link) as at:
+        answers = [
+            await at.app().ask("GET", target)
+            for target in (
+                f"http://127.0.0.1:{at.port}/v1/inbox/unread",
+                "http://gateway",
+                "http://gateway/v1/inbox?limit=0",
+            )
+        ]
+
+    assert [answer.status for answer in answers] == [200, 404, 400]
+
+
 async def test_a_stream_cannot_begin_at_an_id_that_we_never_sent(link: Link) -> None:
     async with house(link) as at:
         answer = await at.app().ask("GET", "/v1/inbox/stream", Last_Event_ID="17")

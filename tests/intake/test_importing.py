@@ -120,6 +120,9 @@ async def test_what_can_go_wrong_is_said_plainly(api: Town, people: Path, tmp_pa
         await import_file(people, "http://127.0.0.1:9", "key", out=StringIO())
     with pytest.raises(ImportFailed, match="must start with http"):
         await import_file(people, "127.0.0.1:8600", "key", out=StringIO())
+    for url in ("http://[::", "http://\ud800"):
+        with pytest.raises(ImportFailed, match="cannot be read; write it as"):
+            await import_file(people, url, "key", out=StringIO())
     with pytest.raises(ImportFailed, match="key file"):
         read_key(tmp_path / "none")
 
