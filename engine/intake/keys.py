@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.records.forms import form
-from engine.records.municipalities import NATIONAL, code_pattern
+from engine.records.municipalities import CODE_SENTENCE, NATIONAL, code_pattern
 
 ANY_TENANT = "*"
 _PREFIX = "klokke_"
@@ -29,10 +29,7 @@ ServiceName = Annotated[
 ]
 KeyTenant = Annotated[
     str,
-    form(
-        rf"^({NATIONAL}|\*|{code_pattern()})$(?!\n)",
-        "the code of one of the 98 Danish municipalities, as 0101 for København, dk for the nation, or * for all",
-    ),
+    form(rf"^({NATIONAL}|\*|{code_pattern()})$(?!\n)", f"{CODE_SENTENCE}, {NATIONAL} for the nation, or * for all"),
 ]
 
 

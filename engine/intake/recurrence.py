@@ -159,13 +159,8 @@ class _Day(NamedTuple):
     week: int
     week_from_end: int
     weekday: str
-
-    def is_numbered(self, which: str, in_month: bool) -> bool:
-        """Whether it is the `1MO` or `-1FR` of its month, or of its year."""
-        number, weekday = int(which[:-2] or 0), which[-2:]
-        ahead = self.month_day if in_month else self.year_day
-        behind = self.month_day_from_end if in_month else self.year_day_from_end
-        return weekday == self.weekday and number in (0, (ahead + 6) // 7, -((-behind + 6) // 7))
+    names_in_month: frozenset[str]  # MO, 1MO and -4MO for the first of four Mondays: what BYDAY may call it
+    names_in_year: frozenset[str]
 
 
 @lru_cache(maxsize=1)
@@ -180,18 +175,26 @@ def _kinds_of_year() -> list[list[_Day]]:
 
 
 def _day(day: date) -> _Day:
-    year_day, (iso_year, week, weekday) = day.timetuple().tm_yday, day.isocalendar()
-    weeks = date(iso_year, 12, 28).isocalendar().week
+    year_day, (iso_year, week, number) = day.timetuple().tm_yday, day.isocalendar()
+    weekday = _WEEKDAYS[number - 1]
+    from_end_of_month = day.day - monthrange(day.year, day.month)[1] - 1
+    from_end_of_year = year_day - 366 - isleap(day.year)
     return _Day(
         month=day.month,
         month_day=day.day,
-        month_day_from_end=day.day - monthrange(day.year, day.month)[1] - 1,
+        month_day_from_end=from_end_of_month,
         year_day=year_day,
-        year_day_from_end=year_day - 366 - isleap(day.year),
+        year_day_from_end=from_end_of_year,
         week=week,
-        week_from_end=week - weeks - 1,
-        weekday=_WEEKDAYS[weekday - 1],
+        week_from_end=week - date(iso_year, 12, 28).isocalendar().week - 1,
+        weekday=weekday,
+        names_in_month=_names(weekday, day.day, from_end_of_month),
+        names_in_year=_names(weekday, year_day, from_end_of_year),
     )
+
+
+def _names(weekday: str, place: int, from_end: int) -> frozenset[str]:
+    return frozenset([weekday, f"{(place + 6) // 7}{weekday}", f"-{(6 - from_end) // 7}{weekday}"])
 
 
 @lru_cache(maxsize=1024)
@@ -210,14 +213,15 @@ def _gives_a_day(rule: str, start_month: int, start_day: int) -> bool:
         wanted.setdefault("BYMONTH", set(range(1, 13)) if frequency == "MONTHLY" else {start_month})
     positions = [abs(position) for position in wanted.pop("BYSETPOS", {1})]
     times = max(1, len(parts.get("BYHOUR", "").split(","))) * max(1, len(parts.get("BYMINUTE", "").split(",")))
-    weekdays = parts["BYDAY"].split(",") if "BYDAY" in parts else []
+    weekdays = frozenset(parts["BYDAY"].replace("+", "").split(",")) if "BYDAY" in parts else None
     in_month = frequency == "MONTHLY" or "BYMONTH" in parts
     most = 0
     for year in _kinds_of_year():
         fitting = [
             day
             for day in year
-            if _fits(day, wanted) and (not weekdays or any(day.is_numbered(which, in_month) for which in weekdays))
+            if _fits(day, wanted)
+            and (weekdays is None or not weekdays.isdisjoint(day.names_in_month if in_month else day.names_in_year))
         ]
         most = max(most, _most_in_a_period(fitting, frequency))
         if most * times >= min(positions):

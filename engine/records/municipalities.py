@@ -25,6 +25,9 @@ _TABLE = """
 CODES = tuple(_TABLE.split())
 
 
+CODE_SENTENCE = "the code of one of the 98 Danish municipalities, as 0101 for København"
+
+
 def code_pattern() -> str:
     """A pattern of the codes, grouped by their first two digits: 1.0 to 1.2 us a search, flat 0.5 to 1.6."""
     grouped = groupby(CODES, lambda code: code[:2])

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from engine.records.forms import LINE_LETTER, ONE_LINE, VISIBLE, form
-from engine.records.municipalities import NATIONAL, code_pattern
+from engine.records.municipalities import CODE_SENTENCE, NATIONAL, code_pattern
 from engine.records.words import Category, Channel, Language, Platform, Role
 
 Id = Annotated[
@@ -20,15 +20,9 @@ Id = Annotated[
         max_length=64,
     ),
 ]
-MunicipalityCode = Annotated[
-    str, form(rf"^({code_pattern()})$(?!\n)", "the code of one of the 98 Danish municipalities, as 0101 for København")
-]
+MunicipalityCode = Annotated[str, form(rf"^({code_pattern()})$(?!\n)", CODE_SENTENCE)]
 Tenant = Annotated[
-    str,
-    form(
-        rf"^({NATIONAL}|{code_pattern()})$(?!\n)",
-        "the code of one of the 98 Danish municipalities, as 0101 for København, or dk for the nation",
-    ),
+    str, form(rf"^({NATIONAL}|{code_pattern()})$(?!\n)", f"{CODE_SENTENCE}, or {NATIONAL} for the nation")
 ]
 Clock = Annotated[str, form(r"^([01][0-9]|2[0-3]):(00|30)$(?!\n)", "a time on the half hour, as 21:00 or 06:30")]
 Token = Annotated[

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import NamedTuple
 
 import httpx
@@ -82,10 +83,11 @@ def engine() -> Iterator[Running]:
 
 
 def until_ready(running: Running, process: subprocess.Popen[bytes]) -> None:
+    deadline = monotonic() + 60
     with httpx.Client(trust_env=False) as client:
         for url in (f"{running.api}/readyz", f"{running.gateway}/healthz"):
             while True:
-                assert process.poll() is None, (running.folder / "log").read_text()
+                assert process.poll() is None and monotonic() < deadline, (running.folder / "log").read_text()
                 try:
                     if client.get(url).status_code == 200:
                         break
