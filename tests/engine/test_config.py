@@ -155,6 +155,15 @@ def test_the_sound_part_of_a_faulty_file_is_still_looked_at(folder: Path) -> Non
     ]
 
 
+@pytest.mark.parametrize(("store", "words"), [("secrets/ticket.key", "is no folder"), ("x" * 100, "too long")])
+def test_a_store_folder_that_cannot_be_one_is_said_before_the_start(folder: Path, store: str, words: str) -> None:
+    (folder / "secrets" / "ticket.key").write_bytes(b"k" * 32)
+    (folder / "klokke.toml").write_text(LANE + f'relay = "r:25"\n[store]\nfolder = "{store}"')
+    (fault,) = start_faults(folder, config.load(folder / "klokke.toml"), check_only=True)
+    assert fault.startswith("store.folder: ")
+    assert words in fault
+
+
 def test_a_check_beside_a_running_engine_does_not_mind_its_ports(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as door:
         listen = f"127.0.0.1:{door.getsockname()[1]}"

@@ -87,7 +87,8 @@ def until_ready(running: Running, process: subprocess.Popen[bytes]) -> None:
     with httpx.Client(trust_env=False) as client:
         for url in (f"{running.api}/readyz", f"{running.gateway}/healthz"):
             while True:
-                assert process.poll() is None and monotonic() < deadline, (running.folder / "log").read_text()
+                assert process.poll() is None, (running.folder / "log").read_text()
+                assert monotonic() < deadline, (running.folder / "log").read_text()
                 try:
                     if client.get(url).status_code == 200:
                         break
