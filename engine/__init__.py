@@ -12,6 +12,7 @@
     records/     the nouns; outcomes: what a provider can answer; ports: the doors to other rooms
     config       klokke.toml, config_rules over several of its settings; supervisor: processes; drain: stopping in order
     composition  joins the concrete parts of one process; the only file that knows every room
+    start_checks what would keep the processes from starting, found before they start
     __main__     the command line
 
 Rules import records; shells import rules and ports; nothing here imports redis, a channel or a metric by name.

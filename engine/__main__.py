@@ -54,7 +54,7 @@ def run(*, config: ConfigPath = Path("klokke.toml"), check: bool = False, verbos
         check: only say what is wrong with the configuration; an engine that runs with it is not disturbed.
         verbose: log more.
     """
-    from engine.composition import start_faults
+    from engine.start_checks import start_faults
 
     reading = configuration.examine(config)
     loaded, path = reading.config, config.resolve()

@@ -20,6 +20,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "engine/ports.py": ("engine.records", "engine.outcomes"),
     "engine/rules/": ("engine.records", "engine.outcomes", "engine.rules"),
     "engine/__main__.py": ("engine", "queueing.embedded"),
+    "engine/start_checks.py": ("engine", "queueing.embedded"),
     "engine/composition.py": ("engine", "channels", "queueing", "metrics"),
     "engine/": ("engine",),
     "channels/http2/": ("channels.http2",),

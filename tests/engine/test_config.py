@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import config
-from engine.composition import start_faults
+from engine.start_checks import start_faults
 from tests.journeys.test_docs_api import free_ports
 
 EXAMPLE = Path(__file__).parents[2] / "klokke.example.toml"
