@@ -9,11 +9,11 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+import queueing.embedded as embedded
 from engine.composition import Parts, sender
 from engine.config import NO_FILE, Config, FcmLane, Lane, lane_title
 from engine.config_rules import doors
 from engine.rules import tickets
-from queueing import embedded
 
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, without its last zero
 
