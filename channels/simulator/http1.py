@@ -8,8 +8,8 @@ from __future__ import annotations
 import h11
 
 from channels.simulator.answers import NO_ANSWER, Answer
-from channels.simulator.blocks import Field
 from channels.simulator.faults import Faults, is_reset
+from channels.simulator.header_table import Field
 from channels.simulator.script import Step
 from channels.simulator.service import Service
 from channels.simulator.streams import BODY_BYTES_MAX

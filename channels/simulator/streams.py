@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 
 from channels.simulator.answers import NO_ANSWER, Answer, ready
-from channels.simulator.blocks import Blocks, Field, Layout
+from channels.simulator.blocks import Blocks, Known
 from channels.simulator.faults import Faults, is_reset
 from channels.simulator.frames import (
     ACK,
@@ -51,6 +50,7 @@ from channels.simulator.frames import (
     window_update,
     without_priority,
 )
+from channels.simulator.header_table import Field
 from channels.simulator.malformed import why_malformed
 from channels.simulator.outbox import Outbox
 from channels.simulator.script import Step
@@ -78,7 +78,7 @@ class _Stream:
         self.unread = 0  # bytes that the client has no new credit for on this stream
 
 
-Opened = _Stream | tuple[Layout, re.Match[bytes]]
+Opened = _Stream | Known
 
 
 class Streams(Outbox):
@@ -87,7 +87,7 @@ class Streams(Outbox):
     def __init__(self, service: Service, faults: Faults) -> None:
         super().__init__(faults.latency_seconds)
         self.service, self.faults = service, faults
-        self.blocks = Blocks(service.shapes, service.wanted)
+        self.blocks = Blocks(service.shapes, service.wanted, self._vouch)
         self.opened: dict[int, Opened] = {}
         self.newest = 0
         self.is_done = False
@@ -180,8 +180,7 @@ class Streams(Outbox):
                 self._cut.discard(stream)
             return
         if isinstance(opened, tuple):
-            layout, match = opened
-            opened = self.opened[stream] = _Stream(layout.fields(match))
+            opened = self.opened[stream] = _Stream(opened[0].fields(opened[1]))
         content = unpadded(payload, flags)
         opened.received += len(content)
         if len(opened.body) <= BODY_BYTES_MAX:
@@ -220,9 +219,7 @@ class Streams(Outbox):
 
     def _block(self, stream: int, flags: int, block: bytes) -> None:
         """A whole header block: a new request, or the trailers of one."""
-        fields, layout = self.blocks.read(block)  # always, since it may change the table
-        if layout is not None:
-            layout.voucher = self.service.vouch(fields)
+        fields, known = self.blocks.read(block)  # always, since it may change the table
         opened = self.opened.get(stream)
         if opened is not None:
             if not flags & END_STREAM:
@@ -236,14 +233,16 @@ class Streams(Outbox):
             if stream not in self._cut:
                 raise Http2Fault(STREAM_CLOSED, "HEADERS on a closed stream")
         else:
-            self._open(stream, flags, fields)
+            self._open(stream, flags, fields, known)
 
-    def _open(self, stream: int, flags: int, fields: list[Field]) -> None:
+    def _open(self, stream: int, flags: int, fields: list[Field], known: Known | None) -> None:
         self.newest = stream
         self._room -= 1
         if self._room < 0:
             self.out.append(reset(stream, REFUSED_STREAM))
             self._cut_short(stream)
+        elif known is not None and self._may_be_quick and not flags & END_STREAM:
+            self.opened[stream] = known
         elif why_malformed(fields):
             self.out.append(reset(stream, PROTOCOL_ERROR))
             self._cut_short(stream)
@@ -330,6 +329,9 @@ class Streams(Outbox):
             self.go_away(b'{"reason":"Shutdown"}')
 
     # --- small things -----------------------------------------------------------------------------------------
+
+    def _vouch(self, fields: Sequence[Field]) -> object | None:
+        return None if why_malformed(fields) else self.service.vouch(fields)
 
     def _judge_speed(self) -> None:
         self._may_be_quick = (

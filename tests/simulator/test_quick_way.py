@@ -23,16 +23,18 @@ from channels.simulator import frames, huffman
 from channels.simulator.answers import literal, ready
 from channels.simulator.apns import Apns
 from channels.simulator.apns_rules import Sender
-from channels.simulator.blocks import Blocks, Field, Shape
+from channels.simulator.blocks import Blocks
 from channels.simulator.faults import Faults
 from channels.simulator.fcm import Fcm
 from channels.simulator.fcm_rules import SCOPE
 from channels.simulator.frames import frame
+from channels.simulator.header_table import Field
 from channels.simulator.http2 import Http2Connection
 from channels.simulator.ledger import Ledger
 from channels.simulator.oauth import GRANT, OAuth
 from channels.simulator.script import Script
 from channels.simulator.service import Service
+from channels.simulator.shapes import Shape
 from tests.simulator.conftest import KeyPair
 from tests.simulator.wire import NOW
 
@@ -263,7 +265,7 @@ def test_an_indexed_value_that_needs_a_closer_look_gets_it(tmp_path: Path) -> No
 
 def test_layouts_are_dropped_when_the_table_changes() -> None:
     """The same bytes mean something else then: an index points to another entry."""
-    blocks = Blocks({b"x": Shape(each=b".")}, [b"x"])
+    blocks = Blocks({b"x": Shape(each=b".")}, [b"x"], vouch=tuple)
     encoder = Encoder()
     first = encoder.encode([(b"a", b"1")])
     assert blocks.read(first)[0] == [(b"a", b"1")]
