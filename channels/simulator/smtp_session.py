@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 
 from channels.simulator import smtp_rules as rules
-from channels.simulator.faults import Faults, is_reset
+from channels.simulator.faults import CUT, GARBAGE, GARBLED, Faults, is_reset
 from channels.simulator.script import Step
 from channels.simulator.smtp_rules import Path, Reply
 from channels.simulator.smtp_service import Smtp
@@ -193,8 +193,13 @@ class SmtpSession:
         fate = self._faults.draw()
         reply = self._service.recipient(path.address, fate)
         if reply.code == 0:
-            self.is_done = fate is not None and is_reset(fate)
+            if fate is CUT:
+                self._out.append(b"25")
+            self.is_done = fate is not None and (is_reset(fate) or fate is CUT)
             self._is_silent = not self.is_done
+            return None
+        if fate is GARBLED:
+            self._out.append(GARBAGE + b"\r\n")
             return None
         if reply.code == 250:
             self._recipients.append(path.address)

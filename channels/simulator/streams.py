@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from channels.simulator.answers import NO_ANSWER, Answer, ready
 from channels.simulator.blocks import Blocks, Known
-from channels.simulator.faults import Faults, is_reset
+from channels.simulator.faults import CUT, GARBAGE, GARBAGE_FIELDS, GARBLED, Faults, is_reset
 from channels.simulator.frames import (
     ACK,
     CANCEL,
@@ -104,6 +104,7 @@ class Streams(Outbox):
         self._is_new = True
         self._room = 0
         self.step: Step | None = None
+        self._stream_window = WINDOW_BYTES  # of the client's streams, as we last announced it
         self.out.append(settings({MAX_CONCURRENT_STREAMS: service.streams_at_first, MAX_HEADER_LIST_SIZE: 16_384}))
         self.out.append(window_update(0, _CREDIT_BYTES - WINDOW_BYTES))
         self._judge_speed()
@@ -113,6 +114,10 @@ class Streams(Outbox):
         was, self.step, self._seen = self.step, step, 0
         self.has_latency = step is not None and step.latency_ms + step.jitter_ms > 0
         self._judge_speed()
+        window, window_before = (step.window_bytes if step else None), (was.window_bytes if was else None)
+        if window != window_before:
+            self.out.append(settings({INITIAL_WINDOW_SIZE: WINDOW_BYTES if window is None else window}))
+            self._stream_window = WINDOW_BYTES if window is None else window
         wanted, before = (step.max_streams if step else None), (was.max_streams if was else None)
         if wanted != before:
             self._limit(wanted or (self.service.streams if self.is_trusted else self.service.streams_at_first))
@@ -193,7 +198,7 @@ class Streams(Outbox):
         elif opened.received > DISCARDED_BYTES_MAX:
             self.out.append(reset(stream, CANCEL))
             self._forget(stream)
-        elif opened.unread > WINDOW_BYTES // 2:
+        elif self._stream_window and opened.unread > self._stream_window // 2:
             self.out.append(window_update(stream, opened.unread))
             opened.unread = 0
 
@@ -317,8 +322,13 @@ class Streams(Outbox):
     def answer_in_full(self, stream: int, fields: Sequence[Field], body: bytes) -> None:
         fate = self.faults.draw()
         answer = self.service.answer(fields, body, fate)
+        if fate is GARBLED:
+            answer = Answer(answer.status, GARBAGE_FIELDS, GARBAGE)
         if answer is NO_ANSWER:
-            if fate is not None and is_reset(fate):
+            if fate is CUT:
+                self.out.append(frame(HEADERS, END_HEADERS, stream, ready(Answer(200))[0])[:-1])
+                self.is_done = True
+            elif fate is not None and is_reset(fate):
                 self.out.append(reset(stream, CODES[fate.reason.removeprefix("Reset.")]))
                 self._cut_short(stream)
         else:
