@@ -40,15 +40,22 @@ class OptionFault(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What all simulators share. See `python -m channels.simulator apns --help`."""
+    """What all simulators share."""
 
     listen: str = "127.0.0.1:0"
+    """Loopback address and port; port 0 takes a free one."""
     ledger: Path | None = None
+    """File to which one line a request (smtp: a recipient) is appended."""
     tls_folder: Path | None = None
+    """Where ca.pem (trust it in your client), server.pem and server.key are used from, or made."""
     mode: Mode = "validating"
+    """accept-all takes everything; validating judges requests as the provider does."""
     script: Path | None = None
+    """TOML file with faults over time; docs/simulators.md has examples."""
     seed: int = 0
+    """Start of the script's draws: the same seed draws the same."""
     die_with_parent: bool = False
+    """End when the parent process ends (Linux)."""
 
 
 def run_apns(
