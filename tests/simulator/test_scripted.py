@@ -259,6 +259,26 @@ def test_a_script_file_works_for_both_kinds_of_http(tmp_path: Path) -> None:
             assert answer.elapsed.total_seconds() >= 0.03
 
 
+@pytest.mark.parametrize("http2", [True, False])
+def test_garbage_and_cuts_reach_both_kinds_of_http(tmp_path: Path, http2: bool) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text("[[step]]\nat_seconds = 0\ngarbage = 0.5\ncut = 0.5\n")
+    seen: Counter[str] = Counter()
+    with start("fcm", tmp_path, script=script, mode="accept-all") as fcm:
+        for _ in range(12):
+            with httpx.Client(http2=http2, verify=trusting(fcm.ca_file), base_url=fcm.url) as client:
+                try:
+                    answer = client.post("/v1/projects/p/messages:send", json={"message": {"token": "0token00"}})
+                except httpx.TransportError:
+                    seen["cut"] += 1
+                else:
+                    assert (answer.status_code, answer.content) == (500, GARBAGE)
+                    seen["garbage"] += 1
+        reasons = Counter(row["reason"] for row in fcm.wait_for_rows(12))
+    assert seen.keys() == {"cut", "garbage"}
+    assert reasons == Counter(Cut=seen["cut"], Garbage=seen["garbage"])
+
+
 def test_a_provider_that_is_down_takes_connections_and_drops_them(tmp_path: Path) -> None:
     script = tmp_path / "script.toml"
     script.write_text("[[step]]\nat_seconds = 0\ndown = true\n")
