@@ -123,15 +123,22 @@ class PeopleCalls:
         """Register a device. A token has one owner: it leaves whoever had it before."""
         device: Device = await call.json(Device)
         person = await self._person(call, path_id(call))
-        if not await self._register_device(person.id, device, self._now_ms()):
+        try:
+            is_known = await self._register_device(person.id, device, self._now_ms())
+        except ChangeRefused as error:
+            raise invalid([Fault("/" + error.field.replace(".", "/"), "refused", str(error))]) from None
+        if not is_known:
             raise _nobody()
         return _DONE
 
     async def remove_device(self, call: Call) -> Answer:
         """Sign a device out; one that is not there is gone already."""
         gone: DeviceGone = await call.json(DeviceGone)
+        name = gone.token or gone.endpoint
+        if not name or (gone.token and gone.endpoint):
+            raise invalid([Fault("/token", "missing", "give the token of a phone or the endpoint of a browser")])
         return await self._change(
-            call, lambda person: replace(person, devices=tuple(d for d in person.devices if d.token != gone.token))
+            call, lambda person: replace(person, devices=tuple(d for d in person.devices if d.name != name))
         )
 
     # --- groups, institutions, strategies ----------------------------------------------------------------------
