@@ -249,7 +249,7 @@ def _web_lane_faults(name: str, lane: Mapping[str, Any]) -> Iterator[str]:
         yield f"lanes.{name}: must be called webpush.<service> with 1 to 8 small letters or digits, as in webpush.fcm"
     host = str(lane.get("origin", "")).removeprefix("https://").partition(":")[0]
     if lane.get("allow_private") is not True and _IN_DIGITS.fullmatch(host):
-        yield f"lanes.{name}.origin: must name a host; an address in digits needs allow_private = true (simulators only)"
+        yield f"lanes.{name}.origin: must name a host; digits need allow_private = true (simulators only)"
 
 
 def _same_origin_faults(lanes: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`python -m channels.simulator apns|fcm|smtp`: the command line."""
+"""`python -m channels.simulator apns|fcm|webpush|smtp`: the command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from cyclopts import App, Parameter
 
 from channels.simulator.ledger import COLUMNS
-from channels.simulator.options import Mode, OptionFault, Options, run_apns, run_fcm, run_smtp
+from channels.simulator.options import Mode, OptionFault, Options, run_apns, run_fcm, run_smtp, run_webpush
 from channels.simulator.provider_tokens import KeyFault
 from channels.simulator.script import ScriptFault
 
@@ -114,6 +114,39 @@ def fcm(
         token_seconds,
         streams,
     )
+
+
+@app.command
+def webpush(
+    *,
+    listen: str = "127.0.0.1:0",
+    ledger: Path | None = None,
+    tls_folder: Path | None = None,
+    mode: Mode = "validating",
+    script: Path | None = None,
+    seed: int = 0,
+    die_with_parent: bool = False,
+    vapid_key: str = "",
+    streams: int = 1000,
+) -> None:
+    """Simulate a push service of browsers: HTTP/2 or HTTP/1.1 over TLS, `POST /push/<name>` (RFC 8030, 8291, 8292).
+
+    A browser's keys follow from its name: `GET /subscription/<name>` gives its subscription, docs/webpush.md the rule.
+
+    Example: klokke simulate webpush --listen 127.0.0.1:8444 --ledger webpush.tsv --tls-folder certs
+
+    Args:
+        listen: Loopback address and port; port 0 takes a free one.
+        ledger: File to which one line a request is appended.
+        tls_folder: Where ca.pem (trust it in your client), server.pem and server.key are used from, or made.
+        mode: accept-all answers 201 to everything; validating judges requests and opens them as a browser would.
+        script: TOML file with faults over time.
+        seed: Start of the script's draws: the same seed draws the same.
+        die_with_parent: End when the parent process ends (Linux).
+        vapid_key: The only application server key that is known, in base64url. Without it any is.
+        streams: Concurrent streams of an HTTP/2 connection.
+    """
+    run_webpush(_options(listen, ledger, tls_folder, mode, script, seed, die_with_parent), vapid_key, streams)
 
 
 @app.command

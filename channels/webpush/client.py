@@ -77,7 +77,7 @@ class WebPushSender:
         await self._pool.run(task_status=task_status)
 
     async def send(self, batch: Batch) -> Sequence[Outcome]:
-        """Send to all endpoints; outcomes in their order. A refused token or text that is too large gets a second try."""
+        """Send to all endpoints; outcomes in their order. A refused token or too large a text gets a second try."""
         stop_at = trio.current_time() + batch.deadline_seconds
         outcomes: list[Outcome] = [ACCEPTED] * len(batch.endpoints)
         pushes = self._pushes(batch, outcomes)
