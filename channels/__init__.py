@@ -4,6 +4,7 @@ http2/      the multiplexed HTTP/2 sender under apns, fcm and webpush; knows not
 apns/ fcm/ webpush/ email/ inapp/
 notification.py   what a phone shows of an event, alike on every push provider
 built_once.py     payloads, built once per event and language
+signed_token.py   tokens that we sign ourselves: APNs, Web Push
 wire_outcomes.py  outcomes that every HTTP provider shares
 simulator/  loopback providers that keep their own ledger; share no code with the clients
 """

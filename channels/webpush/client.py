@@ -29,6 +29,8 @@ _OTHER_ORIGIN = Rejected(reason="other_push_service", our_fault=True)  # the lan
 _RESEND_SECONDS_MIN = 1.0
 _ENCRYPTED_WITHOUT_REST = 16  # about a millisecond, then other tasks get their turn
 _KEYS_BYTES = POINT_BYTES + SECRET_BYTES
+_URL_BYTES_MAX = 2_000  # what is taken in; a longer one could spoil the request of the whole batch
+_VISIBLE = bytes(range(0x21, 0x7F))
 
 
 class WebPushSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +101,7 @@ class WebPushSender:
         for place, (endpoint, one, told) in enumerate(zip(batch.endpoints, ids, payloads, strict=True)):
             address = endpoint.address
             _, space, url = address[_KEYS_BYTES:].partition(b" ")
-            if not space:
+            if not space or len(url) > _URL_BYTES_MAX or url.translate(None, _VISIBLE):
                 outcomes[place] = _MALFORMED
             elif not url.startswith(start):
                 outcomes[place] = _OTHER_ORIGIN

@@ -41,6 +41,7 @@ MintTicket = Callable[[int, str, int], str]
 
 TICKET_MS = 3_600_000  # apps ask again; a stolen ticket dies within the hour
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}\Z")
+_FIELD = re.compile(r"[a-z0-9_.\[\]]+\Z")
 _DONE = Answer(204)
 
 
@@ -126,7 +127,7 @@ class PeopleCalls:
         try:
             is_known = await self._register_device(person.id, device, self._now_ms())
         except ChangeRefused as error:
-            raise invalid([Fault("/" + error.field.replace(".", "/"), "refused", str(error))]) from None
+            raise invalid([Fault(_pointer(str(error)), "refused", str(error))]) from None
         if not is_known:
             raise _nobody()
         return _DONE
@@ -206,7 +207,7 @@ class PeopleCalls:
         try:
             person = await self._directory.change(path_id(call), checked, self._now_ms())
         except ChangeRefused as error:
-            raise invalid([Fault("", "refused", str(error))]) from None
+            raise invalid([Fault(_pointer(str(error)), "refused", str(error))]) from None
         if person is None or not call.caller.may_see(person.tenant):
             raise _nobody()
         return _DONE
@@ -214,7 +215,7 @@ class PeopleCalls:
     async def _apply(self, line: Line) -> None:
         refusals = await self._directory.apply([(1, line)], self._now_ms())
         if refusals:
-            raise invalid([Fault("", "refused", refusal.reason) for refusal in refusals])
+            raise invalid([Fault(_pointer(refusal.reason), "refused", refusal.reason) for refusal in refusals])
 
     async def _check_owner(self, call: Call, scope: str) -> None:
         """What exists under this name belongs to a tenant of the key; a fresh name belongs to nobody."""
@@ -241,6 +242,12 @@ def path_id(call: Call) -> str:
     if not _ID.match(id):
         raise Problem("not-found", "An id has 1 to 64 letters, digits, dots, dashes or underscores.")
     return str(id)
+
+
+def _pointer(reason: str) -> str:
+    """The directory's reasons begin with the field, as `devices[0].token: ...`: the same as a JSON pointer."""
+    field, colon, _ = reason.partition(": ")
+    return "/" + re.sub(r"\[(\d+)\]", r"/\1", field).replace(".", "/") if colon and _FIELD.match(field) else ""
 
 
 def _nobody() -> Problem:

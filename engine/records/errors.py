@@ -10,11 +10,4 @@ class StoreMissing(Exception):
 
 
 class ChangeRefused(Exception):
-    """A change of the directory was not taken. The text names the field and the remedy, never a token or address.
-
-    `field` is the field again where one is to blame (`subscription.endpoint`), for whoever wants to point at it.
-    """
-
-    def __init__(self, text: str, field: str = "") -> None:
-        super().__init__(text)
-        self.field = field
+    """A change of the directory was not taken. The text names the field and the remedy, never a token or address."""

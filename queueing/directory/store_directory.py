@@ -110,7 +110,7 @@ class StoreDirectory:
         """
         fault = self._devices.fault_of(device)
         if fault is not None:
-            raise ChangeRefused(f"{fault.field}: {fault.sentence}", fault.field)
+            raise ChangeRefused(f"{fault.field}: {fault.sentence}")
         number = (await reads.read_living(self._link, [id])).get(id)
         if number is None:
             return False

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 
 from channels.http2.connection import is_public
 from channels.webpush.answers import KEY_REFUSED, OTHER_KEY
@@ -20,6 +23,7 @@ from tests.channels.peer import Line, Peer, Request, certificates
 from tests.webpush.browsers import application_key, browser, vapid_pem
 
 COUNT = 20
+LOOKS_RIGHT = browser().address("https://localhost:1/")
 
 
 def settings(port: int, **changes: object) -> WebPushSettings:
@@ -185,6 +189,19 @@ async def test_what_cannot_be_sent_gets_its_end_and_its_neighbours_go() -> None:
     other = Rejected(reason="other_push_service", our_fault=True)
     assert outcomes == [ACCEPTED, malformed, other, other, malformed, ACCEPTED]
     assert len(peer.requests) == 2
+
+
+@given(st.lists(st.binary(max_size=200) | st.binary(max_size=60).map(LOOKS_RIGHT.__add__), max_size=8))
+@hypothesis_settings(deadline=None, max_examples=60)
+def test_whatever_is_stored_the_sender_answers_for_each(addresses: list[bytes]) -> None:
+    async def send() -> Sequence[Outcome]:
+        return await WebPushSender(settings(1)).send(batch_of(addresses, lane="webpush.test"))  # nobody listens there
+
+    outcomes = trio.run(send)
+    assert len(outcomes) == len(addresses)
+    for address, outcome in zip(addresses, outcomes, strict=True):
+        is_sent = address.startswith(LOOKS_RIGHT) and all(0x21 <= byte < 0x7F for byte in address[len(LOOKS_RIGHT) :])
+        assert (outcome == Unreachable(reason="closed")) == is_sent
 
 
 async def test_each_reader_is_told_the_names_of_their_own_children() -> None:

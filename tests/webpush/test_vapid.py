@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from channels.webpush.vapid import LIFE_SECONDS, RENEW_AFTER_SECONDS, RENEW_AGAIN_SECONDS, VapidToken
+from channels.signed_token import RENEW_AGAIN_SECONDS
+from channels.webpush.vapid import LIFE_SECONDS, RENEW_AFTER_SECONDS, VapidToken
 from tests.webpush.browsers import application_key, unb64, vapid_pem
 
 ORIGIN, CONTACT = "https://fcm.googleapis.com", "mailto:operator@example.dk"
