@@ -186,11 +186,19 @@ async def open_connection(
         raise ConnectFailed(reason) from error
 
 
+_IPV4_INSIDE = frozenset(int(ipaddress.IPv6Address(prefix)) >> 32 for prefix in ("::", "::ffff:0:0", "64:ff9b::"))
+"""Mapped, compatible (both RFC 4291) and NAT64 (RFC 6052) addresses: the last 32 bits are an IPv4 address."""
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the open internet; an IPv4 address in IPv6 clothes is judged by itself."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    bare = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None) or ip
-    return bool(bare.is_global and not bare.is_multicast)
+    if isinstance(ip, ipaddress.IPv6Address):
+        if int(ip) >> 32 in _IPV4_INSIDE:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if ip.sixtofour is not None or ip.teredo is not None:
+            return False  # tunnels of another age: no push service is behind one
+    return bool(ip.is_global and not ip.is_multicast)
 
 
 def _why(error: BaseException) -> str | None:

@@ -230,13 +230,16 @@ async def test_a_name_that_leads_into_a_private_network_is_not_spoken_to() -> No
     "address",
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
      "255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-     "2002:7f00:1::", "ff02::1"],
+     "2002:7f00:1::", "ff02::1", "64:ff9b::10.0.0.1", "::192.168.0.1", "2001::1", "fd12:3456::1", "192.0.2.1"],
 )  # fmt: skip
 def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["142.250.74.106", "17.57.146.20", "2a00:1450:400f:80d::200a"])
+@pytest.mark.parametrize(
+    "address",
+    ["142.250.74.106", "17.57.146.20", "2a00:1450:400f:80d::200a", "::ffff:142.250.74.106", "64:ff9b::17.57.146.20"],
+)
 def test_addresses_of_the_open_internet(address: str) -> None:
     assert is_public(address)
 
