@@ -24,7 +24,8 @@ from channels.fcm.client import FcmSender, FcmSettings
 from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
+from channels.webpush.client import WebPushSender, WebPushSettings
+from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited, WebPushLane
 from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
@@ -33,6 +34,7 @@ from engine.intake.serving import serve
 from engine.ports import Sender
 from engine.records.errors import StoreUnavailable
 from engine.rules import tickets
+from engine.rules.devices import DeviceRules, PushService
 from engine.supervisor import wait_for_orphaning
 from engine.upkeep import Upkeep
 from metrics.exposition import new_registry, serving
@@ -70,7 +72,7 @@ class Parts:
         self.worker_name = f"{socket.gethostname()}-{os.getpid()}-{place}"
         self.link = Link(config.store.url or embedded.url(folder / config.store.folder))
         self.work = StoreWork(self.link)
-        self.directory = StoreDirectory(self.link)
+        self.directory = StoreDirectory(self.link, DeviceRules(push_services(config)))
         self.lanes = StoreLanes(self.link, limits(config))
         self.inbox = StoreInbox(self.link)
         self.registry = new_registry()
@@ -270,6 +272,13 @@ def limits(config: Config) -> dict[str, LaneLimit]:
     }
 
 
+def push_services(config: Config) -> Iterator[PushService]:
+    """The push services whose subscriptions are taken, each with its lane."""
+    for name, lane in config.lanes.items():
+        if isinstance(lane, WebPushLane):
+            yield PushService(name, lane.origin, lane.app)
+
+
 def senders(parts: Parts) -> Mapping[str, Sender]:
     """One way out per lane. Lanes with the same APNs key share one provider token, as Apple asks."""
     tokens: ApnsTokens = {}
@@ -287,6 +296,8 @@ def sender(parts: Parts, lane: Lane, tokens: ApnsTokens) -> Sender:
             return _apns(parts, lane, tokens)
         case FcmLane():
             return _fcm(parts, lane)
+        case WebPushLane():
+            return _web_push(parts, lane)
         case EmailLane():
             return _email(parts, lane)
         case _:
@@ -320,6 +331,19 @@ def _fcm(parts: Parts, lane: FcmLane) -> FcmSender:
             token_uri=account["token_uri"],
             base_url=lane.url,
             ca_file=_beside(parts, lane.ca_file),
+            connections_max=lane.connections_max,
+        )
+    )
+
+
+def _web_push(parts: Parts, lane: WebPushLane) -> WebPushSender:
+    return WebPushSender(
+        WebPushSettings(
+            origin=lane.origin,
+            private_key_pem=parts.secret(lane.vapid_key_file),
+            subject=lane.subject,
+            ca_file=_beside(parts, lane.ca_file),
+            allow_private=lane.allow_private,
             connections_max=lane.connections_max,
         )
     )

@@ -6,6 +6,7 @@ Nothing here reads the environment at import; `load` is called once, by the supe
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -22,6 +23,10 @@ Port = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
+
+# The first 16 letters of a lane's name go into delivery ids (`engine.records.work`): longer names could share them.
+_WEB_LANE = re.compile(r"webpush\.[a-z0-9]{1,8}")
+_IN_DIGITS = re.compile(r"[0-9.]+|0x.*|\[.*")
 
 ROLES = ("intake", "gateway", "fanout", "upkeep", "dispatch")
 
@@ -105,6 +110,18 @@ class FcmLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="fcm
     connections_max: Count = 4
 
 
+class WebPushLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="webpush"):
+    """One push service of browsers. Subscriptions are taken for the origins of these lanes only."""
+
+    origin: Annotated[str, Meta(pattern=r"^https://[a-z0-9.\-]+(:[0-9]{1,5})?$(?!\n)")]
+    vapid_key_file: Text  # a P-256 private key in PEM; ./klokke vapid makes one
+    subject: Annotated[str, Meta(pattern=r"^(mailto:|https://)[\x21-\x7e]+$(?!\n)")]  # whom the service may write to
+    app: Annotated[str, Meta(pattern=r"^[a-z]{1,12}$(?!\n)")] | None = None  # left out: browsers of every app
+    ca_file: Text | None = None
+    allow_private: bool = False  # connect to loopback and private addresses: simulators only
+    connections_max: Count = 2
+
+
 class EmailLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="smtp"):
     """A mail relay."""
 
@@ -123,8 +140,14 @@ class InappLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="i
     """The inbox; its lane is called `inapp`."""
 
 
-Lane = ApnsLane | FcmLane | EmailLane | InappLane
-LANES: dict[str, type[Setting]] = {"apns": ApnsLane, "fcm": FcmLane, "smtp": EmailLane, "inapp": InappLane}
+Lane = ApnsLane | FcmLane | WebPushLane | EmailLane | InappLane
+LANES: dict[str, type[Setting]] = {
+    "apns": ApnsLane,
+    "fcm": FcmLane,
+    "webpush": WebPushLane,
+    "smtp": EmailLane,
+    "inapp": InappLane,
+}
 
 
 class Config(Setting, frozen=True, kw_only=True):
@@ -213,9 +236,30 @@ def _lane_faults(lanes: Any) -> Iterator[str]:
         wanted = {"smtp": EMAIL_LANE, "inapp": INAPP_LANE}.get(str(provider))
         if wanted and name != wanted:
             yield f"lanes.{name}: a lane with provider {provider} must be called {wanted}"
-        if not wanted and not name.startswith(f"{provider}."):
+        if provider == "webpush":
+            yield from _web_lane_faults(name, lane)
+        elif not wanted and not name.startswith(f"{provider}."):
             yield f"lanes.{name}: must be called {provider}.<app>, as in {provider}.parent"
         yield from _table_faults(f"lanes.{name}", lane, struct)
+    yield from _same_origin_faults(lanes)
+
+
+def _web_lane_faults(name: str, lane: Mapping[str, Any]) -> Iterator[str]:
+    if not _WEB_LANE.fullmatch(name):
+        yield f"lanes.{name}: must be called webpush.<service> with 1 to 8 small letters or digits, as in webpush.fcm"
+    host = str(lane.get("origin", "")).removeprefix("https://").partition(":")[0]
+    if lane.get("allow_private") is not True and _IN_DIGITS.fullmatch(host):
+        yield f"lanes.{name}.origin: must name a host; digits need allow_private = true (simulators only)"
+
+
+def _same_origin_faults(lanes: Mapping[str, Any]) -> Iterator[str]:
+    """A browser's lane is found by its origin and app: each pair has one lane."""
+    first: dict[tuple[str, str], str] = {}
+    for name, lane in lanes.items():
+        if isinstance(lane, dict) and lane.get("provider") == "webpush":
+            before = first.setdefault((str(lane.get("origin")), str(lane.get("app"))), name)
+            if before != name:
+                yield f"lanes.{name}.origin: {before} has the same one for the same app"
 
 
 def _layout_faults(processes: Any) -> Iterator[str]:

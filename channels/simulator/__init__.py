@@ -1,4 +1,4 @@
-"""Simulated APNs, FCM (with OAuth) and SMTP relay on loopback, each a process with a ledger of its own.
+"""Simulated APNs, FCM (with OAuth), Web Push and SMTP relay on loopback, each a process with a ledger of its own.
 
 For our tests and for other teams' integration tests (docs/simulators.md): `./klokke simulate apns --help`, or in Python
 `starting.start("apns", folder)`. They share no code with the clients in `channels/`, so that one misreading of a
@@ -16,6 +16,7 @@ http1                the same for HTTP/1.1 (h11)
 service, answers     the door between protocol and provider
 apns, apns_rules     Apple's rules                       provider_tokens: signed JWTs
 fcm, fcm_rules, fcm_schema, oauth                        Google's rules
+webpush, webpush_rules, webpush_keys                     Web Push, and the browsers behind it
 smtp_session, smtp_service, smtp_rules, mail_rules       SMTP and mail
 planned              addresses whose end is known beforehand (`dead...`, `busy...`)
 script, faults       faults over time from a TOML file

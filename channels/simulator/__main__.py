@@ -1,4 +1,4 @@
-"""`python -m channels.simulator apns|fcm|smtp`: the command line."""
+"""`python -m channels.simulator apns|fcm|webpush|smtp`: the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from channels.simulator.ledger import COLUMNS
-from channels.simulator.options import OptionFault, Options, run_apns, run_fcm, run_smtp
+from channels.simulator.options import OptionFault, Options, run_apns, run_fcm, run_smtp, run_webpush
 from channels.simulator.provider_tokens import KeyFault
 from channels.simulator.script import ScriptFault
 
@@ -93,6 +93,26 @@ def fcm(
         token_seconds,
         streams,
     )
+
+
+@app.command
+def webpush(
+    *,
+    options: Shared = _DEFAULTS,
+    vapid_key: str = "",
+    streams: int = 1000,
+) -> None:
+    """Simulate a push service of browsers: HTTP/2 or HTTP/1.1 over TLS, `POST /push/<name>` (RFC 8030, 8291, 8292).
+
+    A browser's keys follow from its name: `GET /subscription/<name>` gives its subscription, docs/webpush.md the rule.
+
+    Example: klokke simulate webpush --listen 127.0.0.1:8444 --ledger webpush.tsv --tls-folder certs
+
+    Args:
+        vapid_key: The only application server key that is known, in base64url. Without it any is.
+        streams: Concurrent streams of an HTTP/2 connection.
+    """
+    run_webpush(options, vapid_key, streams)
 
 
 @app.command

@@ -4,6 +4,7 @@
     words.py    the closed sets: channels, categories, urgencies, roles, ends, reasons
     event.py    what a backend service asked for, after validation
     person.py   a person as the directory's import line and HTTP body spell it
+    web_push.py a browser's subscription as the store keeps it and its lane's sender reads it
     inbox.py    an item of a person's in-app inbox, and the live hint that it came
     dates.py    names of days and months in the languages people read
     work.py     slices, claims, settlements: what waits, what is in hand, what happened

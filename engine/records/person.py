@@ -32,10 +32,39 @@ class Profile(Wire, frozen=True):
     groups: tuple[Id, ...] = ()
 
 
+class SubscriptionKeys(Wire, frozen=True):
+    """A browser's public key (P-256, 65 bytes) and its 16-byte secret, base64url as RFC 8291 spells them."""
+
+    p256dh: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{87}=?$(?!\n)")]
+    auth: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{22}(==)?$(?!\n)")]
+
+
+class Subscription(Wire, frozen=True):
+    """A browser's push subscription, as `PushSubscription.toJSON()` gives it; `expirationTime` is taken and not used.
+
+    The endpoint is visible ASCII without quotation mark and backslash, as browsers write URLs.
+    """
+
+    endpoint: Annotated[str, Meta(max_length=2000, pattern=r"^https://[\x21\x23-\x5b\x5d-\x7e]+$(?!\n)")]
+    keys: SubscriptionKeys
+    expiration_ms: int | None = msgspec.field(name="expirationTime", default=None)
+
+
 class Device(Wire, frozen=True):
+    """Where push reaches a person: a phone by its token, a browser (`web`) by its subscription.
+
+    Which of the two must be there, and which push services are known: `engine.rules.devices`.
+    """
+
     platform: Platform
     app: Annotated[str, Meta(pattern=r"^[a-z]{1,12}$(?!\n)")]
-    token: Token
+    token: Token = ""
+    subscription: Subscription | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells the device from all others: its token, or its subscription's endpoint."""
+        return self.token or (self.subscription.endpoint if self.subscription else "")
 
 
 class QuietHours(Wire, frozen=True):

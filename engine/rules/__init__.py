@@ -14,7 +14,8 @@ On the way of an event:
     lifecycle    the states of a delivery, as a table
     roster       the algebra that all of them use
 
-Beside the way: numbering (event numbers), membership, person_planes and quiet_week (what a person's card gives).
+Beside the way: numbering (event numbers), devices (which are taken, and their lanes), membership, person_planes and
+quiet_week (what a person's card gives).
 
 Rules import records, outcomes and each other, nothing else.
 """

@@ -25,7 +25,7 @@ class Someone(NamedTuple):
     tenant: str
     language: str
     email: str | None
-    devices: tuple[str, ...]  # tokens
+    devices: tuple[str, ...]  # as the ledgers name them: tokens, names of browsers
     off: dict[str, list[str]]  # channel -> categories
     quiet: tuple[tuple[tuple[int, ...], str, str], ...]  # days, from, until
     belongs: frozenset[tuple[str, str]]  # (scope, role): where the person holds which role
@@ -105,7 +105,7 @@ class Surroundings:
             tenant=record["tenant"],
             language=record.get("language", "da"),
             email=record.get("email"),
-            devices=tuple(device["token"] for device in record.get("devices", ())),
+            devices=tuple(map(_name_in_ledger, record.get("devices", ()))),
             off=record.get("off", {}),
             quiet=tuple((tuple(one["days"]), one["from"], one["until"]) for one in record.get("quiet", ())),
             belongs=frozenset(belongs),
@@ -115,6 +115,13 @@ class Surroundings:
 
 
 _ID = re.compile(rb'"id":\s*"([^"]+)"')
+
+
+def _name_in_ledger(device: dict[str, Any]) -> str:
+    """A token; of a browser the last step of its endpoint, which is its name at the simulated push service."""
+    if "subscription" in device:
+        return str(device["subscription"]["endpoint"]).rpartition("/")[2]
+    return str(device["token"])
 
 
 def everybody(people_file: Path, surroundings: Surroundings) -> Iterator[Someone]:

@@ -80,6 +80,10 @@ def _may_repeat_a_key(raw: bytes, line: Line) -> bool:
         expected += 1
     if line.devices:
         expected += 1 + 3 * len(line.devices)
+        if (
+            b'"subscription"' in raw
+        ):  # four keys more than a token has; where `expirationTime` stands: looked at closely
+            expected += 4 * sum([device.subscription is not None for device in line.devices])
     if line.off:
         expected += 1 + len(line.off)
     if line.quiet:

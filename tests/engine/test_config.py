@@ -87,3 +87,49 @@ def test_what_is_not_toml_is_said_plainly(folder: Path, text: str) -> None:
 def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(config.ConfigFaulty, match="cannot be read: No such file"):
         config.load(tmp_path / "none.toml")
+
+
+WEB_LANE = """
+[lanes."{name}"]
+provider = "webpush"
+origin = "{origin}"
+vapid_key_file = "secrets/AuthKey.p8"
+subject = "{subject}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "origin", "subject", "fault"),
+    [
+        ("webpush.fcm", "https://fcm.googleapis.com", "mailto:a@b.dk", None),
+        ("webpush", "https://fcm.googleapis.com", "mailto:a@b.dk", "must be called webpush.<service>"),
+        ("webpush.microsoft", "https://fcm.googleapis.com", "mailto:a@b.dk", "must be called webpush.<service>"),
+        ("webpush.fcm", "http://fcm.googleapis.com", "mailto:a@b.dk", "lanes.webpush.fcm.origin"),
+        ("webpush.fcm", "https://fcm.googleapis.com/", "mailto:a@b.dk", "lanes.webpush.fcm.origin"),
+        ("webpush.fcm", "https://fcm.googleapis.com@evil.dk", "mailto:a@b.dk", "lanes.webpush.fcm.origin"),
+        ("webpush.fcm", "https://10.0.0.1", "mailto:a@b.dk", "allow_private = true"),
+        ("webpush.fcm", "https://fcm.googleapis.com", "a@b.dk", "lanes.webpush.fcm.subject"),
+    ],
+)
+def test_a_web_push_lane_names_an_origin_and_a_contact(
+    folder: Path, name: str, origin: str, subject: str, fault: str | None
+) -> None:
+    text = '[gateway]\nticket_key_file = "secrets/ticket.key"\n' + WEB_LANE.format(
+        name=name, origin=origin, subject=subject
+    )
+    if fault is None:
+        (folder / "klokke.toml").write_text(text)
+        assert isinstance(config.load(folder / "klokke.toml").lanes[name], config.WebPushLane)
+    else:
+        (found,) = faults_of(folder, text)
+        assert fault in found
+
+
+def test_two_web_push_lanes_have_not_the_same_origin_and_app(folder: Path) -> None:
+    text = '[gateway]\nticket_key_file = "secrets/ticket.key"\n'
+    for name in ("webpush.a", "webpush.b"):
+        text += WEB_LANE.format(name=name, origin="https://fcm.googleapis.com", subject="mailto:a@b.dk")
+    assert faults_of(folder, text) == ["lanes.webpush.b.origin: webpush.a has the same one for the same app"]
+    path = folder / "klokke.toml"
+    path.write_text(text + 'app = "staff"\n')
+    assert len(config.load(path).lanes) == 2
