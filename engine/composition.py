@@ -153,7 +153,14 @@ async def run_gateway(parts: Parts) -> None:
     """Serve people's inboxes; open streams end with the drain and resume elsewhere."""
     host, port = address(parts.config.gateway.listen)
     secret = parts.secret(parts.config.gateway.ticket_key_file)
-    gateway = Gateway(parts.inbox, parts.work.events, secret, GatewaySettings(host=host, port=port), wall_ms)
+    gateway = Gateway(
+        parts.inbox,
+        parts.work.events,
+        parts.directory.families,
+        secret,
+        GatewaySettings(host=host, port=port),
+        wall_ms,
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gateway.run)
         await parts.drain.wait()
