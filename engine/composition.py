@@ -24,15 +24,17 @@ from channels.fcm.client import FcmSender, FcmSettings
 from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
+from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane
 from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
 from engine.intake.app import make_app
 from engine.intake.serving import serve
+from engine.personal import PersonalReader
 from engine.ports import Sender
 from engine.records.errors import StoreUnavailable
 from engine.rules import tickets
+from engine.rules.quota import usual_burst, within_quota
 from engine.supervisor import wait_for_orphaning
 from engine.upkeep import Upkeep
 from metrics.exposition import new_registry, serving
@@ -194,6 +196,7 @@ async def run_dispatch(parts: Parts) -> None:
         wall_ms,
         random.random,
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
+        personal=PersonalReader(parts.directory, parts.inbox, badge_lanes(parts.config)),
     )
     await dispatcher.run(parts.drain)
 
@@ -266,15 +269,21 @@ def _port_faults(config: Config) -> Iterator[str]:
 
 
 def limits(config: Config) -> dict[str, LaneLimit]:
-    """The rate limits of the lanes that have one; the burst is a quarter of a second's worth unless given."""
-    return {
-        name: LaneLimit(
-            rate_per_second=lane.rate_per_second,
-            burst=lane.burst or max(1, round(lane.rate_per_second / 4)),
-        )
-        for name, lane in config.lanes.items()
-        if isinstance(lane, Limited) and lane.rate_per_second is not None
-    }
+    """The rate limits of the lanes that have one: a rate of their own, a provider's quota, or both."""
+    found: dict[str, LaneLimit] = {}
+    for name, lane in config.lanes.items():
+        rate = lane.rate_per_second
+        if isinstance(lane, FcmLane):
+            rate, burst = within_quota(lane.quota_per_minute, rate, lane.burst)
+            found[name] = LaneLimit(rate_per_second=rate, burst=burst, ramp_seconds=lane.ramp_seconds)
+        elif rate is not None:
+            found[name] = LaneLimit(rate_per_second=rate, burst=lane.burst or usual_burst(rate))
+    return found
+
+
+def badge_lanes(config: Config) -> frozenset[str]:
+    """The lanes whose messages carry the unread count."""
+    return frozenset(name for name, lane in config.lanes.items() if isinstance(lane, ApnsLane | FcmLane) and lane.badge)
 
 
 def senders(parts: Parts) -> Mapping[str, Sender]:
