@@ -106,6 +106,28 @@ async def test_a_guardian_who_left_does_not_come_back_by_itself(directory: Store
     assert await directory.person("a") == child
 
 
+async def test_families_hold_what_both_cards_say(directory: StoreDirectory) -> None:
+    anna = msgspec.structs.replace(pupil("anna", "1a", "mum", "dad"), name="Anna")
+    assert await take(directory, person("mum"), person("dad"), anna, pupil("bo", "2a", "mum")) == []
+    numbers = await directory.numbers(["mum", "dad", "anna"])
+
+    async def names() -> dict[str, list[tuple[str, str]]]:
+        found = await directory.families(roster_of(numbers.values()))
+        return {id: [(c.id, c.name) for c in found[at].children] for id, at in numbers.items() if at in found}
+
+    assert await names() == {"mum": [("anna", "Anna"), ("bo", "")], "dad": [("anna", "Anna")], "anna": []}
+    found = await directory.families(roster_of(numbers.values()))
+    assert "group/1a/pupil" in found[numbers["mum"]].children[0].rosters
+    assert "group/2a/pupil" not in found[numbers["anna"]].own.rosters
+    assert found[numbers["anna"]].own.name == "Anna"
+    await directory.change("anna", lambda old: msgspec.structs.replace(old, guardians=("dad",), name="Åse"), NOW)
+    assert await names() == {"mum": [("bo", "")], "dad": [("anna", "Åse")], "anna": []}
+    await take(directory, Gone(id="dad"))
+    assert await names() == {"mum": [("bo", "")], "anna": []}
+    await take(directory, person("dad"))
+    assert (await names())["dad"] == []  # who left and came back is no guardian by itself
+
+
 async def test_a_roster_is_read_on_some_blocks_only(directory: StoreDirectory) -> None:
     await take(directory, *(pupil(f"p{at}", "1a") for at in range(600)))
     whole = (await directory.rosters(["group/1a/pupil"]))["group/1a/pupil"]
