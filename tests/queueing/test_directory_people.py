@@ -13,7 +13,8 @@ from engine.records.person import SLOT_MAX, Device, Gone, Line, Person, Profile,
 from engine.records.roster import headcount, roster_of
 from engine.records.words import Category, Channel, Platform, Role
 from engine.records.work import Endpoint
-from queueing.directory import StoreDirectory
+from queueing.directory import StoreDirectory, keys
+from queueing.directory.card import decode, encode
 from queueing.link import Link
 from tests.queueing.directory_oracle import CATALOGUE, assert_in_keeping_with_itself
 
@@ -126,6 +127,20 @@ async def test_families_hold_what_both_cards_say(directory: StoreDirectory) -> N
     assert await names() == {"mum": [("bo", "")], "anna": []}
     await take(directory, person("dad"))
     assert (await names())["dad"] == []  # who left and came back is no guardian by itself
+
+
+async def test_a_guardian_whose_card_has_not_heard_of_the_end_of_custody_is_no_family(
+    directory: StoreDirectory, link: Link
+) -> None:
+    """As after a writer died between the child's card and its letter to the guardian."""
+    assert await take(directory, person("mum"), pupil("anna", "1a", "mum")) == []
+    numbers = await directory.numbers(["mum", "anna"])
+    place = (keys.cards(numbers["anna"] >> 8), keys.OFFSETS[numbers["anna"] & 255])
+    card = decode(link.run_now([("HGET", *place)])[0])
+    assert card is not None
+    link.run_now([("HSET", *place, encode(msgspec.structs.replace(card, guardians=())))])
+    found = await directory.families(roster_of([numbers["mum"]]))
+    assert found[numbers["mum"]].children == ()
 
 
 async def test_a_roster_is_read_on_some_blocks_only(directory: StoreDirectory) -> None:
