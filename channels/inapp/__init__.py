@@ -11,6 +11,7 @@ routes     what each path does
 problems   errors as RFC 9457 documents
 turnstile  how often one person may ask
 bodies     events read through a short memory; says which are withdrawn
+short_memory  what was read a moment ago
 wording    whose children an item names, through a short memory
 streams    open live connections, written to directly, without a task each
 live       hints from the store become frames; gaps are found and filled
