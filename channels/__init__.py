@@ -3,6 +3,7 @@
 http2/      the multiplexed HTTP/2 sender under apns and fcm; knows nothing of the engine
 apns/ fcm/ email/ inapp/
 notification.py   what a phone shows of an event, alike on every push provider
+splice.py         a JSON body cut where readers differ, joined per reader
 built_once.py     payloads, built once per event and language
 wire_outcomes.py  outcomes that every HTTP provider shares
 simulator/  loopback providers that keep their own ledger; share no code with the clients
