@@ -3,6 +3,7 @@
 http2/      the multiplexed HTTP/2 sender under apns, fcm and webpush; knows nothing of the engine
 apns/ fcm/ webpush/ email/ inapp/
 notification.py   what a phone shows of an event, alike on every push provider
+splice.py         a JSON body cut where readers differ, joined per reader
 built_once.py     payloads, built once per event and language
 signed_token.py   tokens that we sign ourselves: APNs, Web Push
 wire_outcomes.py  outcomes that every HTTP provider shares

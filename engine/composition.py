@@ -25,16 +25,18 @@ from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
 from channels.webpush.client import WebPushSender, WebPushSettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited, WebPushLane
+from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, WebPushLane
 from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
 from engine.intake.app import make_app
 from engine.intake.serving import serve
+from engine.personal import PersonalReader
 from engine.ports import Sender
 from engine.records.errors import StoreUnavailable
 from engine.rules import tickets
 from engine.rules.devices import DeviceRules, PushService
+from engine.rules.quota import usual_burst, within_quota
 from engine.supervisor import wait_for_orphaning
 from engine.upkeep import Upkeep
 from metrics.exposition import new_registry, serving
@@ -155,7 +157,14 @@ async def run_gateway(parts: Parts) -> None:
     """Serve people's inboxes; open streams end with the drain and resume elsewhere."""
     host, port = address(parts.config.gateway.listen)
     secret = parts.secret(parts.config.gateway.ticket_key_file)
-    gateway = Gateway(parts.inbox, parts.work.events, secret, GatewaySettings(host=host, port=port), wall_ms)
+    gateway = Gateway(
+        parts.inbox,
+        parts.work.events,
+        parts.directory.families,
+        secret,
+        GatewaySettings(host=host, port=port),
+        wall_ms,
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gateway.run)
         await parts.drain.wait()
@@ -189,6 +198,7 @@ async def run_dispatch(parts: Parts) -> None:
         wall_ms,
         random.random,
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
+        personal=PersonalReader(parts.directory, parts.inbox, badge_lanes(parts.config)),
     )
     await dispatcher.run(parts.drain)
 
@@ -261,15 +271,22 @@ def _port_faults(config: Config) -> Iterator[str]:
 
 
 def limits(config: Config) -> dict[str, LaneLimit]:
-    """The rate limits of the lanes that have one; the burst is a quarter of a second's worth unless given."""
-    return {
-        name: LaneLimit(
-            rate_per_second=lane.rate_per_second,
-            burst=lane.burst or max(1, round(lane.rate_per_second / 4)),
-        )
-        for name, lane in config.lanes.items()
-        if isinstance(lane, Limited) and lane.rate_per_second is not None
-    }
+    """The rate limits of the lanes that have one: a rate of their own, a provider's quota, or both."""
+    found: dict[str, LaneLimit] = {}
+    for name, lane in config.lanes.items():
+        rate = lane.rate_per_second
+        if isinstance(lane, FcmLane):
+            rate, burst = within_quota(lane.quota_per_minute, rate, lane.burst)
+            found[name] = LaneLimit(rate_per_second=rate, burst=burst, ramp_seconds=lane.ramp_seconds)
+        elif rate is not None:
+            found[name] = LaneLimit(rate_per_second=rate, burst=lane.burst or usual_burst(rate))
+    return found
+
+
+def badge_lanes(config: Config) -> frozenset[str]:
+    """The lanes whose messages carry the unread count."""
+    pushing = ApnsLane | FcmLane | WebPushLane
+    return frozenset(name for name, lane in config.lanes.items() if isinstance(lane, pushing) and lane.badge)
 
 
 def push_services(config: Config) -> Iterator[PushService]:

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from engine.intake.keys import Service
 from engine.records.words import EMAIL_LANE, INAPP_LANE
+from engine.rules.quota import rate_for
 
 Port = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
 Positive = Annotated[float, Meta(gt=0)]
@@ -82,6 +83,9 @@ class Dispatch(Setting, frozen=True, kw_only=True):
     answer_seconds: Positive = 15.0
 
 
+FCM_QUOTA_PER_MINUTE = 600_000  # what Google gives a project unless it is asked for more
+
+
 class Limited(Setting, frozen=True, kw_only=True):
     """Base of every lane: people per second and burst; without a rate the lane is as fast as it can."""
 
@@ -99,15 +103,22 @@ class ApnsLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="ap
     key_file: Text  # the .p8 file: an ES256 private key in PEM
     ca_file: Text | None = None
     connections_max: Count = 4
+    badge: bool = False  # send each person's unread count; costs a read of their inbox (docs/operations.md)
 
 
 class FcmLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="fcm"):
-    """Firebase Cloud Messaging: one lane per project. The quota of a project is 600,000 a minute by default."""
+    """Firebase Cloud Messaging: one lane per app. Lanes of one project share its quota: give each its part.
+
+    `ramp_seconds` is how long an idle lane takes to its full rate, at least 60 by Google's wish; 0 is at once.
+    """
 
     url: Text = "https://fcm.googleapis.com"
     service_account_file: Text  # the JSON file with project_id, client_email, private_key, token_uri
     ca_file: Text | None = None
     connections_max: Count = 4
+    badge: bool = False  # send each person's unread count, as the number on the notification
+    quota_per_minute: Annotated[int, Meta(ge=60)] = FCM_QUOTA_PER_MINUTE
+    ramp_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
 
 
 class WebPushLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="webpush"):
@@ -118,6 +129,7 @@ class WebPushLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag=
     subject: Annotated[str, Meta(pattern=r"^(mailto:|https://)[\x21-\x7e]+$(?!\n)")]  # whom the service may write to
     app: Annotated[str, Meta(pattern=r"^[a-z]{1,12}$(?!\n)")] | None = None  # left out: browsers of every app
     ca_file: Text | None = None
+    badge: bool = False  # send each person's unread count, as the number on the app's icon
     allow_private: bool = False  # connect to loopback and private addresses: simulators only
     connections_max: Count = 2
 
@@ -241,6 +253,9 @@ def _lane_faults(lanes: Any) -> Iterator[str]:
         elif not wanted and not name.startswith(f"{provider}."):
             yield f"lanes.{name}: must be called {provider}.<app>, as in {provider}.parent"
         yield from _table_faults(f"lanes.{name}", lane, struct)
+        if provider == "fcm":
+            yield from _burst_faults(f"lanes.{name}", lane)
+    yield from _shared_quota_faults({name: lane for name, lane in lanes.items() if isinstance(lane, dict)})
     yield from _same_origin_faults(lanes)
 
 
@@ -260,6 +275,30 @@ def _same_origin_faults(lanes: Mapping[str, Any]) -> Iterator[str]:
             before = first.setdefault((str(lane.get("origin")), str(lane.get("app"))), name)
             if before != name:
                 yield f"lanes.{name}.origin: {before} has the same one for the same app"
+
+
+def _burst_faults(name: str, lane: Mapping[str, Any]) -> Iterator[str]:
+    quota, burst = lane.get("quota_per_minute", FCM_QUOTA_PER_MINUTE), lane.get("burst")
+    if type(quota) is int and type(burst) is int and quota > 0:
+        try:
+            rate_for(quota, burst)
+        except ValueError as error:
+            yield f"{name}.{error}"
+
+
+def _shared_quota_faults(lanes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Google counts by project: lanes with one service account must say how they share its quota."""
+    first: dict[str, str] = {}
+    for name, lane in lanes.items():
+        account = lane.get("service_account_file")
+        if lane.get("provider") != "fcm" or not isinstance(account, str):
+            continue
+        other = first.setdefault(account, name)
+        if other != name and ("quota_per_minute" not in lane or "quota_per_minute" not in lanes[other]):
+            yield (
+                f"lanes.{name}.quota_per_minute: shares a service account with {other}, and so its project's quota; "
+                "set it for each, so that they add up to it"
+            )
 
 
 def _layout_faults(processes: Any) -> Iterator[str]:

@@ -15,12 +15,12 @@ from channels.http2.headers import Template
 from channels.notification import collapse_key, shown_texts
 from channels.webpush.encryption import PLAIN_BYTES_MAX
 from engine.records.event import Event, Text
+from engine.records.placeholder import filled
 from engine.records.words import Language, Urgency
 from engine.records.work import Personal
 
 TTL_SECONDS_MAX = 2_419_200  # 28 days: what all push services keep; some take more
 ID_BYTES = 36
-CHILDREN = "{children}"
 
 _BEFORE_DELIVERY = b'{"delivery":"'
 _URGENCY = {
@@ -46,7 +46,7 @@ def build(event: Event, language: Language) -> WebPayload:
 def build_personal(event: Event, language: Language, personal: Personal) -> WebPayload:
     """Encode what one reader is told: the children's names in the text, the number on the app's icon."""
     texts = [
-        Text(text.title.replace(CHILDREN, personal.children), text.body.replace(CHILDREN, personal.children))
+        Text(filled(text.title, personal.children), filled(text.body, personal.children))
         for text in shown_texts(event, language)
     ]
     return _fitting(event, texts, personal.badge)

@@ -16,6 +16,10 @@ Clock = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):(00|30)$(?!\n)")]
 Token = Annotated[str, Meta(min_length=8, max_length=1024, pattern=r"^[A-Za-z0-9:_\-]+$(?!\n)")]
 Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s<>,;:\"\\\x00-\x20\x7f]+@[A-Za-z0-9.\-]+$(?!\n)")]
 
+_NAME_LETTERS = r'[^\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"\\]+'
+GivenName = Annotated[str, Meta(max_length=60, pattern=rf"^{_NAME_LETTERS}( {_NAME_LETTERS})*$(?!\n)")]
+"""Words with single blanks between them; no quotation marks, backslashes, controls, invisible changes of direction."""
+
 SLOT_MAX = 8
 """A person has at most this many devices on one lane; one more replaces the one registered longest ago."""
 
@@ -80,6 +84,7 @@ class Person(Wire, frozen=True, tag_field="kind", tag="person"):
 
     id: Id
     tenant: Tenant
+    name: GivenName | None = None  # a child's, for `{children}` in texts; leave it out where it is protected
     language: Language = Language.DA
     email: Email | None = None
     profiles: tuple[Profile, ...] = ()

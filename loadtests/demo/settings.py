@@ -97,4 +97,7 @@ provider = "fcm"
 url = "{addresses.fcm_url}"
 service_account_file = "service-account.json"
 ca_file = "tls/ca.pem"
+# Google's manners are off: the simulator is not Google, and what is shown here is how fast the engine can be
+quota_per_minute = 100000000
+ramp_seconds = 0
 """

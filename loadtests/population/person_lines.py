@@ -23,6 +23,25 @@ WANTS_EMAIL = 0.25
 HAS_ADDRESS = 0.95
 PUPIL_PHONE_AGE = 10
 PUPIL_HAS_DEVICE = 0.35
+PROTECTED_SHARE = 0.01  # children whose name and address are protected: their lines bring no name
+GIVEN_NAMES = (
+    *("Agnes", "Alma", "Anna", "Asta", "Ella", "Ellen", "Emma", "Freja", "Frida", "Ida", "Josefine", "Karla", "Lærke"),
+    *("Luna", "Maja", "Mathilde", "Nora", "Sofie", "Åse", "Aksel", "Albert", "Alfred", "Arthur", "August", "Bo"),
+    *(
+        "Carl",
+        "Elias",
+        "Emil",
+        "Jens Ole",
+        "Karl-Emil",
+        "Lauge",
+        "Liam",
+        "Malthe",
+        "Noah",
+        "Oscar",
+        "Søren",
+        "Valdemar",
+    ),
+)
 STAFF_APP_BESIDE = 0.5  # guardians who are staff and carry the staff app as well
 ENGLISH = 0.06
 WEB_SHARE = 0.05  # guardians who switched notifications on in a browser
@@ -107,11 +126,13 @@ class PersonLines:
     def line(self, serial: int, tenant: str, carrier: str, profile: str, guardians: str) -> str:
         """Spell one person; `profile` and `guardians` are the JSON texts inside the brackets, or empty."""
         head = f'{{"kind":"person","id":"p-{serial:07d}","tenant":"{tenant}"'
+        draws = _DRAWS.unpack(self._random(serial, b"d", 16))
+        if carrier in (SMALL, PUPIL) and draws[7] >= PROTECTED_SHARE * _ONE:
+            head += f',"name":"{GIVEN_NAMES[draws[1] % len(GIVEN_NAMES)]}"'
         if profile:
             head += f',"profiles":[{profile}]'
         if guardians:
             head += f',"guardians":[{guardians}]'
-        draws = _DRAWS.unpack(self._random(serial, b"d", 16))
         if draws[4] < ENGLISH * _ONE:
             head += ',"language":"en"'
         if carrier is SMALL:

@@ -62,6 +62,7 @@ class Upsert(Mutation, kw_only=True):
             card is not None and card.bad_email and _same_email(card.lanes, lanes),
             line.off,
             tuple([(hours.days, hours.start, hours.until) for hours in line.quiet]) if line.quiet else (),
+            line.name or "",
         )
 
     def _lanes(self, old: Mapping[str, tuple[Slot, ...]]) -> dict[str, tuple[Slot, ...]]:

@@ -7,11 +7,13 @@ from typing import TypeVar
 
 import trio
 
+from engine.records.family import Family, Pupil
 from engine.records.person import Device, Person, Profile, QuietHours
-from engine.records.roster import Roster, offsets, roster_of, unpack_mask
+from engine.records.roster import Roster, numbers_of, offsets, roster_of, unpack_mask
 from engine.records.words import EMAIL_LANE
 from engine.records.work import Endpoint
 from engine.rules.devices import DeviceRules
+from engine.rules.membership import rosters_of
 from queueing.directory import keys
 from queueing.directory.addresses import device_at, is_foreign
 from queueing.directory.apply import read_cards
@@ -135,6 +137,32 @@ async def read_guardians(link: Link, ids: Collection[str]) -> Roster:
     )
 
 
+async def read_families(link: Link, people: Roster) -> dict[int, Family]:
+    """Two trips. As in `read_guardians`, a relation holds when both cards say so."""
+    adults = await read_cards(link, list(numbers_of(people)))
+    followed = {follow.child for card in adults.values() for follow in card.follows if follow.places is not None}
+    await trio.lowlevel.checkpoint()
+    children = await read_cards(link, list(followed))
+    return {
+        number: Family(
+            _pupil(card),
+            tuple(
+                _pupil(child)
+                for follow in card.follows
+                if follow.places is not None
+                and (child := children.get(follow.child)) is not None
+                and number in child.guardians
+            ),
+        )
+        for number, card in adults.items()
+        if not card.gone
+    }
+
+
+def _pupil(card: Card) -> Pupil:
+    return Pupil(card.id, card.name, frozenset(rosters_of(card.posts, ())))
+
+
 async def read_living(link: Link, ids: Collection[str]) -> dict[str, int]:
     """Numbers of people who are not gone."""
     numbers = await find_numbers(link, ids)
@@ -182,6 +210,7 @@ def _line(card: Card, slots: Sequence[tuple[str, int, object]], addresses: Seque
     return Person(
         id=card.id,
         tenant=card.tenant,
+        name=card.name or None,
         language=card.language,
         email=email,
         profiles=tuple(

@@ -9,6 +9,7 @@ import trio
 
 from engine.ports import Changes, Refusal
 from engine.records.errors import ChangeRefused
+from engine.records.family import Family
 from engine.records.person import Device, Line, Person
 from engine.records.roster import Roster
 from engine.records.words import Category, Channel
@@ -55,6 +56,9 @@ class StoreDirectory:
 
     async def guardians(self, ids: Collection[str]) -> Roster:
         return await reads.read_guardians(self._link, ids)
+
+    async def families(self, people: Roster) -> dict[int, Family]:
+        return await reads.read_families(self._link, people)
 
     async def planes(self, blocks: Collection[int], names: Collection[str]) -> dict[str, Roster]:
         return await reads.read_planes(self._link, blocks, names)

@@ -38,6 +38,11 @@ def slow(reason: str, lane_wide: bool, seconds: float | None = None) -> Outcome:
     return Throttled(reason=reason, lane_wide=lane_wide, retry_after_seconds=seconds)
 
 
+def quota(seconds: float) -> Throttled:
+    """The project's quota is used up: one answer speaks for the lane."""
+    return Throttled(reason="QUOTA_EXCEEDED", lane_wide=True, retry_after_seconds=seconds, is_certain=True)
+
+
 APNS = [
     (400, "BadDeviceToken", gone),
     (400, "DeviceTokenNotForTopic", gone),
@@ -142,8 +147,8 @@ FCM = [
     (fcm_answer(404, "UNREGISTERED"), gone("UNREGISTERED")),
     (fcm_answer(404, ""), park("NOT_FOUND")),
     (Answer(404, (), b"<html>"), park("NOT_FOUND")),
-    (fcm_answer(429, "QUOTA_EXCEEDED"), slow("QUOTA_EXCEEDED", True, 60.0)),
-    (fcm_answer(429, "QUOTA_EXCEEDED", "", PROJECT, wait="17"), slow("QUOTA_EXCEEDED", True, 17.0)),
+    (fcm_answer(429, "QUOTA_EXCEEDED"), quota(60.0)),
+    (fcm_answer(429, "QUOTA_EXCEEDED", "", PROJECT, wait="17"), quota(17.0)),
     (fcm_answer(429, "QUOTA_EXCEEDED", "", DEVICE), slow("QUOTA_EXCEEDED_DEVICE", False, 60.0)),
     (fcm_answer(500, "INTERNAL"), later("INTERNAL")),
     (fcm_answer(502, "UNAVAILABLE"), slow("UNAVAILABLE", True, 10.0)),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import config
+from engine.composition import badge_lanes, limits
 
 EXAMPLE = Path(__file__).parents[2] / "klokke.example.toml"
 
@@ -77,6 +78,43 @@ def test_every_fault_is_reported_at_once(folder: Path) -> None:
         "gateway.ticket_key_file",
     ]
     assert "did you mean listen?" in faults[1]
+
+
+FCM = """
+[gateway]
+ticket_key_file = "secrets/ticket.key"
+[lanes."fcm.parent"]
+provider = "fcm"
+service_account_file = "secrets/service-account.json"
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ("quota_per_minute = 0", "lanes.fcm.parent.quota_per_minute: expected `int` >= 60"),
+        ("ramp_seconds = -1", "lanes.fcm.parent.ramp_seconds: expected `float` >= 0.0"),
+        ("badge = 1", "lanes.fcm.parent.badge: expected `bool`, got `int`"),
+        ("burst = 70000", "lanes.fcm.parent.burst: at most a tenth of quota_per_minute (60000)"),
+        ('[lanes."fcm.staff"]\nprovider = "fcm"\nservice_account_file = "secrets/service-account.json"',
+         "lanes.fcm.staff.quota_per_minute: shares a service account with fcm.parent"),
+    ],
+)  # fmt: skip
+def test_faulty_manners_of_an_fcm_lane_are_named(folder: Path, lines: str, fault: str) -> None:
+    assert [found for found in faults_of(folder, FCM + lines) if found.startswith(fault)]
+
+
+def test_an_fcm_lane_has_a_quota_and_a_ramp_unless_it_says_otherwise(folder: Path) -> None:
+    path = folder / "klokke.toml"
+    path.write_text(FCM)
+    limit = limits(config.load(path))["fcm.parent"]
+    assert (limit.burst, limit.ramp_seconds) == (2308, 60.0)
+    assert limit.rate_per_second == pytest.approx(9195, abs=1)
+    path.write_text(FCM + "quota_per_minute = 600000000\nramp_seconds = 0\nrate_per_second = 50000\nbadge = true")
+    loaded = config.load(path)
+    assert limits(loaded)["fcm.parent"].rate_per_second == 50_000
+    assert limits(loaded)["fcm.parent"].ramp_seconds == 0
+    assert badge_lanes(loaded) == {"fcm.parent"}
 
 
 @pytest.mark.parametrize("text", ["= 1", "[store", 'a = "\\x"'])

@@ -41,6 +41,7 @@ people = st.builds(
     Person,
     id=ids,
     tenant=st.sampled_from(["0101", "0147"]),
+    name=st.sampled_from([None, "Anna", "Åse-Marie Bo"]),
     language=st.sampled_from(Language),
     email=st.sampled_from([None, "a@example.dk", "b@example.dk"]),
     profiles=st.lists(profiles(), max_size=2).map(tuple),
