@@ -79,8 +79,8 @@ class TlsPump:
         try:
             while piece := read(_RECORD_BYTES):
                 pieces.append(piece)
-        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            pass  # no whole record is left; an end of the connection shows again at the next read
+        except ssl.SSLError:
+            pass  # no whole record is left; an end or a broken record shows again at the next read
         return b"".join(pieces)
 
     async def _feed(self) -> bool:
