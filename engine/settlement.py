@@ -122,6 +122,6 @@ class Settler:
         for group in written.ends:
             self._observer.ended(channel, group.end, group.reason, headcount(group.people))
         for child in children:
-            if child.is_retry:
-                self._observer.retried(channel, child.reason, headcount(child.people))
+            tell = self._observer.retried if child.is_retry else self._observer.postponed
+            tell(channel, child.reason, headcount(child.people))
         return True
