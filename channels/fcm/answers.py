@@ -116,7 +116,7 @@ def outcome(answer: Answer, now_seconds: float) -> Outcome:
     if isinstance(found, Throttled):
         wait = retry_after_seconds(answer.header(b"retry-after"), now_seconds)
         seconds = _WAITS[answer.status] if wait is None else wait
-        found = Throttled(reason=found.reason, lane_wide=found.lane_wide, retry_after_seconds=seconds)
+        found = msgspec.structs.replace(found, retry_after_seconds=seconds)
     if is_new_code:  # treated as its status asks, and counted by itself
         return msgspec.structs.replace(found, reason=f"unrecognised_{answer.status}")
     return found

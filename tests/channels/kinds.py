@@ -7,7 +7,7 @@ look like, and what each scripted answer must come to.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -32,8 +32,9 @@ from channels.simulator.oauth import OAuth
 from channels.simulator.providers import PushProvider
 from channels.simulator.script import Script, check
 from channels.simulator.serving import Provider, Server, listen
-from engine.outcomes import Outcome, Rejected, Throttled, Unreachable
+from engine.outcomes import Outcome
 from engine.ports import Sender
+from tests.channels.meanings import fault, gone, later, park, slow
 from tests.channels.test_push_clients import ec_key, pem, rsa_key
 
 STREAMS = 100
@@ -97,9 +98,6 @@ class Wanted(NamedTuple):
     sends: int = 1
 
 
-Build = Callable[[Ledger, str], tuple[Any, bool]]
-
-
 @dataclass(frozen=True)
 class Kind:
     """One push channel."""
@@ -111,7 +109,7 @@ class Kind:
     speaks_http1: bool
     sender: Callable[[str, Path], Sender]
     wanted: Callable[[], Sequence[Wanted]]
-    resets: Mapping[str, Outcome]
+    gone: tuple[int, str]  # status and reason of an address that is no more
 
     def tokens(self, count: int, start: int = 0) -> list[bytes]:
         return [self.token(start + index) for index in range(count)]
@@ -167,26 +165,6 @@ def apns_settings(url: str, ca_file: Path, topic: str = TOPIC) -> ApnsSettings:
 
 def apns_sender(url: str, ca_file: Path, token: ProviderToken | None = None) -> ApnsSender:
     return ApnsSender(apns_settings(url, ca_file), token)
-
-
-def gone(reason: str) -> Outcome:
-    return Rejected(reason=reason, endpoint_gone=True)
-
-
-def fault(reason: str) -> Outcome:
-    return Rejected(reason=reason, our_fault=True)
-
-
-def park(reason: str) -> Outcome:
-    return Unreachable(reason=reason, park=True)
-
-
-def later(reason: str) -> Outcome:
-    return Unreachable(reason=reason)
-
-
-def slow(reason: str, lane_wide: bool, seconds: float | None = None) -> Outcome:
-    return Throttled(reason=reason, lane_wide=lane_wide, retry_after_seconds=seconds)
 
 
 def _http_date(seconds_from_now: float) -> str:
@@ -269,18 +247,25 @@ def fcm_wanted() -> list[Wanted]:
     ]
 
 
-RESETS: Mapping[str, Outcome] = {"REFUSED_STREAM": later("refused_stream")}
-
 KINDS = (
-    Kind("apns", "apns.parent", lambda n: b"%064x" % n, apns_service, False, apns_sender, apns_wanted, RESETS),
     Kind(
-        "fcm",
-        "fcm.parent",
-        lambda n: b"0dQw4w9WgXcQ:APA91b_%06d" % n,
-        fcm_service,
-        True,
-        fcm_sender,
-        fcm_wanted,
-        RESETS,
+        name="apns",
+        lane="apns.parent",
+        token=lambda n: b"%064x" % n,
+        service=apns_service,
+        speaks_http1=False,
+        sender=apns_sender,
+        wanted=apns_wanted,
+        gone=(400, "BadDeviceToken"),
+    ),
+    Kind(
+        name="fcm",
+        lane="fcm.parent",
+        token=lambda n: b"0dQw4w9WgXcQ:APA91b_%06d" % n,
+        service=fcm_service,
+        speaks_http1=True,
+        sender=fcm_sender,
+        wanted=fcm_wanted,
+        gone=(404, "UNREGISTERED"),
     ),
 )

@@ -231,7 +231,7 @@ async def test_a_provider_that_goes_down_with_pushes_in_flight_leaves_them_unkno
 
 async def test_latency_and_jitter_change_neither_order_nor_outcome(kind: Kind, tmp_path: Path) -> None:
     async with contract(kind, tmp_path) as made:
-        refused = {"share": 0.3, "status": 404 if kind.name == "fcm" else 410}
+        refused = {"share": 0.3, "status": kind.gone[0], "reason": kind.gone[1]}
         made.simulated.steer(latency_ms=20, jitter_ms=60, answers=[refused])
         batch = made.batch(250)
         outcomes = await made.send(batch)
@@ -265,7 +265,7 @@ async def test_cancelling_one_batch_touches_no_other(kind: Kind, tmp_path: Path)
 
 async def test_many_batches_at_once_each_get_their_own_outcomes(kind: Kind, tmp_path: Path) -> None:
     async with contract(kind, tmp_path) as made, trio.open_nursery() as nursery:
-        status, reason = (404, "UNREGISTERED") if kind.name == "fcm" else (400, "BadDeviceToken")
+        status, reason = kind.gone
         made.simulated.steer(
             latency_ms=5,
             jitter_ms=20,

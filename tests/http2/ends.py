@@ -14,17 +14,10 @@ import h2.events
 import h2.settings
 
 from channels.http2 import frames
-from channels.http2.headers import Template
 from channels.http2.jobs import Answer, Failure, FailureKind, Job, Queue, Requests, Result
 from channels.http2.session import Limits, Session
+from tests.channels.sending import TEMPLATE
 
-TEMPLATE = Template(
-    b"/3/device/",
-    indexed=((b"apns-topic", b"dk.klokke"), (b"apns-push-type", b"alert")),
-    literal=((b"authorization", b"bearer secret"),),
-    value_name=b"apns-id",
-    value_bytes=4,
-)
 START_BY, ANSWER_BY = 10.0, 20.0
 OK_BLOCK = b"\x88"  # `:status: 200`, entry 8 of the static table
 BAD_BLOCK = b"\x8c"  # `:status: 400`, entry 12
