@@ -29,6 +29,7 @@ from channels.simulator.faults import Faults
 from channels.simulator.fcm import Fcm
 from channels.simulator.ledger import Ledger
 from channels.simulator.oauth import OAuth
+from channels.simulator.provider_tokens import PublicKey
 from channels.simulator.providers import PushProvider
 from channels.simulator.script import Script, check
 from channels.simulator.serving import Provider, Server, listen
@@ -55,12 +56,20 @@ class Steered(Server):
 class CountedOAuth(OAuth):
     """A token endpoint that counts the tokens it gave."""
 
-    given = 0
+    def __init__(self, key: PublicKey | None, token_seconds: float, is_ours: Callable[[str], bool]) -> None:
+        super().__init__(key, token_seconds, is_ours)
+        self.given_at: list[float] = []
+        """When it gave one, by trio's clock."""
 
     def answer(self, body: bytes, now: float) -> Answer:
         answer = super().answer(body, now)
-        self.given += answer.status == 200
+        if answer.status == 200:
+            self.given_at.append(trio.current_time())
         return answer
+
+    @property
+    def given(self) -> int:
+        return len(self.given_at)
 
     def forget(self) -> None:
         """From now on no token given so far is good."""

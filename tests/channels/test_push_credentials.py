@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import jwt
 import pytest
 import trio
 import trio.testing
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.apns.client import ApnsSender
@@ -163,30 +164,28 @@ async def test_another_lane_keeps_a_shared_access_token_when_the_first_one_ends(
 
 @pytest.fixture
 def fast_clock() -> trio.testing.MockClock:
-    """Trio's time runs forty times as fast as the sockets'."""
-    return trio.testing.MockClock(rate=40)
+    """Trio's time runs twenty times as fast as the sockets'."""
+    return trio.testing.MockClock(rate=20)
 
 
 async def test_an_access_token_is_renewed_ahead_of_its_end(fast_clock: trio.testing.MockClock, tmp_path: Path) -> None:
-    """Tokens of 20 seconds: each is replaced after 15 to 16, while pushes go on."""
+    """Tokens of 10 seconds: each is replaced after 7.5 to 8, while pushes go on."""
 
     def short_lived(ledger: Ledger, url: str) -> Fcm:
         service = watched_fcm(ledger, url)
-        service.oauth._seconds = 20
+        service.oauth._seconds = 10
         return service
 
     kind = Kind(**{**vars(FCM), "service": short_lived})
     async with kind.simulated(tmp_path) as simulated, kind.sending(simulated) as sender:
         oauth: CountedOAuth = simulated.service.oauth
-        given_at: dict[int, float] = {}
-        number = 0
         with trio.fail_after(200):
             while oauth.given < 4:
-                number += 1
                 assert set(await storm(kind, [sender], 1, 2)) == {ACCEPTED}
-                given_at.setdefault(oauth.given, trio.current_time())
         assert {row["status"] for row in simulated.rows()} == {"200"}  # nobody ever met a refused token
-        assert 14 <= given_at[3] - given_at[2] <= 19
+        lives = [later - earlier for earlier, later in pairwise(oauth.given_at)]
+        assert min(lives) >= 7.4
+        assert min(lives) < 10  # a busy machine may be late once
 
 
 async def test_a_provider_token_of_a_clock_that_was_wrong_is_replaced_when_the_clock_is_right(tmp_path: Path) -> None:
@@ -212,6 +211,7 @@ MOVES = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(MOVES)
 def test_a_provider_token_is_20_to_40_minutes_old_when_it_is_replaced_unless_it_was_refused_or_the_clock_set_back(
     moves: list[tuple[str, int]],

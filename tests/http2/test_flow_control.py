@@ -25,7 +25,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(steps=STEPS, size=st.sampled_from([0, 1, 700, 4_000, 16_384]), first=st.sampled_from([0, 500, 65_535]))
 def test_6_9_whatever_the_windows_do_no_byte_too_many_is_sent_and_every_body_arrives_whole(
     steps: list[tuple[str, int]], size: int, first: int

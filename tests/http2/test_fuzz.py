@@ -80,7 +80,7 @@ def cut(stream: bytes, at: list[int]) -> list[bytes]:
     return [stream[start:stop] for start, stop in itertools.pairwise(edges)]
 
 
-@settings(max_examples=250)
+@settings(max_examples=250, deadline=None)
 @given(pieces=st.lists(FRAMES, max_size=15), at=CUTS, is_stateless=st.booleans(), has_waiting=st.booleans())
 def test_frames_in_any_order_and_any_cut_give_each_request_one_end_and_the_fast_way_reads_no_other(
     pieces: list[bytes], at: list[int], is_stateless: bool, has_waiting: bool
@@ -93,7 +93,7 @@ def test_frames_in_any_order_and_any_cut_give_each_request_one_end_and_the_fast_
     plain.end()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(at=CUTS, edits=st.lists(st.tuples(st.integers(0, len(TRANSCRIPT) - 1), st.binary(max_size=3)), max_size=6))
 def test_a_right_transcript_with_bytes_changed_lost_or_added_is_survived(
     at: list[int], edits: list[tuple[int, bytes]]
@@ -105,7 +105,7 @@ def test_a_right_transcript_with_bytes_changed_lost_or_added_is_survived(
     heard.end()
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(noise=st.lists(st.binary(max_size=80), max_size=6))
 def test_bytes_that_are_no_frames_end_the_connection_at_worst(noise: list[bytes]) -> None:
     heard = Heard(noise)
@@ -118,6 +118,7 @@ ANSWERS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(answers=ANSWERS, order=st.randoms(use_true_random=False), at=CUTS)
 def test_the_fast_way_reads_what_a_naive_reader_reads(
     answers: list[tuple[int, bytes, int]], order: object, at: list[int]
@@ -154,7 +155,7 @@ def kept_bytes(ends: Ends) -> int:
     return answers + len(session._rest) + len(session._gathering._block) + sum(map(len, session.sending.output))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(piece=FRAMES, times=st.integers(1, 3_000))
 def test_no_frame_repeated_makes_a_connection_keep_more_than_its_bounds(piece: bytes, times: int) -> None:
     ends = Ends()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h2.events
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.http2 import frames
@@ -107,6 +107,7 @@ def test_6_9_2_a_larger_first_window_opens_streams_that_wait() -> None:
     assert ends.ended == [1, 3, 5, 7]
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.sampled_from([0, 1, 32, 33, 64, 100, 500, 4095, 4096, 65_536]), max_size=12))
 def test_6_5_2_a_header_table_resized_any_number_of_times_between_requests_stays_readable(sizes: list[int]) -> None:
     """RFC 7541 section 4.2: of several changes at most the smallest and the last are said. h2 decodes."""
