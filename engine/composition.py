@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 import trio
@@ -21,6 +22,7 @@ from channels.apns.credential import ProviderToken
 from channels.email.client import EmailSender
 from channels.email.settings import EmailSettings
 from channels.fcm.client import FcmSender, FcmSettings
+from channels.fcm.credential import AccessToken
 from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
@@ -55,8 +57,12 @@ QUEUE_FIGURES_SECONDS = 2.0
 MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
 
-ApnsTokens = dict[tuple[str, str, str], ProviderToken]
-"""Provider tokens by key file, key id and team id: lanes with the same key share one."""
+
+class Credentials(NamedTuple):
+    """What lanes with the same key share."""
+
+    apns: dict[tuple[str, str, str], ProviderToken]  # by key file, key id and team id
+    fcm: dict[tuple[str, str | None], AccessToken]  # by service account file and file of authorities
 
 
 def wall_ms() -> int:
@@ -245,7 +251,7 @@ def _secret_faults(parts: Parts) -> Iterator[str]:
         yield f"gateway.ticket_key_file: must hold at least {tickets.SECRET_BYTES_MIN} random bytes"
     for name, lane in parts.config.lanes.items():
         try:
-            sender(parts, lane, {})
+            sender(parts, lane, Credentials({}, {}))
         except KeyError as error:
             yield f"lanes.{name}.service_account_file: {error} is missing in it"
         except ValueError as error:  # its texts name settings, never their content
@@ -297,12 +303,12 @@ def push_services(config: Config) -> Iterator[PushService]:
 
 
 def senders(parts: Parts) -> Mapping[str, Sender]:
-    """One way out per lane. Lanes with the same APNs key share one provider token, as Apple asks."""
-    tokens: ApnsTokens = {}
-    return {name: sender(parts, lane, tokens) for name, lane in parts.config.lanes.items()}
+    """One way out per lane. Lanes with the same key share one token, as Apple asks."""
+    shared = Credentials({}, {})
+    return {name: sender(parts, lane, shared) for name, lane in parts.config.lanes.items()}
 
 
-def sender(parts: Parts, lane: Lane, tokens: ApnsTokens) -> Sender:
+def sender(parts: Parts, lane: Lane, shared: Credentials) -> Sender:
     """The way out of one lane.
 
     Raises:
@@ -310,9 +316,9 @@ def sender(parts: Parts, lane: Lane, tokens: ApnsTokens) -> Sender:
     """
     match lane:
         case ApnsLane():
-            return _apns(parts, lane, tokens)
+            return _apns(parts, lane, shared)
         case FcmLane():
-            return _fcm(parts, lane)
+            return _fcm(parts, lane, shared)
         case WebPushLane():
             return _web_push(parts, lane)
         case EmailLane():
@@ -321,11 +327,11 @@ def sender(parts: Parts, lane: Lane, tokens: ApnsTokens) -> Sender:
             return InappSender(parts.inbox)
 
 
-def _apns(parts: Parts, lane: ApnsLane, tokens: ApnsTokens) -> ApnsSender:
+def _apns(parts: Parts, lane: ApnsLane, shared: Credentials) -> ApnsSender:
     pem = parts.secret(lane.key_file)
     which = (lane.key_file, lane.key_id, lane.team_id)
-    if which not in tokens:
-        tokens[which] = ProviderToken(pem, lane.key_id, lane.team_id)
+    if which not in shared.apns:
+        shared.apns[which] = ProviderToken(pem, lane.key_id, lane.team_id)
     settings = ApnsSettings(
         topic=lane.topic,
         team_id=lane.team_id,
@@ -335,22 +341,26 @@ def _apns(parts: Parts, lane: ApnsLane, tokens: ApnsTokens) -> ApnsSender:
         ca_file=_beside(parts, lane.ca_file),
         connections_max=lane.connections_max,
     )
-    return ApnsSender(settings, tokens[which])
+    return ApnsSender(settings, shared.apns[which])
 
 
-def _fcm(parts: Parts, lane: FcmLane) -> FcmSender:
+def _fcm(parts: Parts, lane: FcmLane, shared: Credentials) -> FcmSender:
     account = json.loads(parts.secret(lane.service_account_file))
-    return FcmSender(
-        FcmSettings(
-            project_id=account["project_id"],
-            client_email=account["client_email"],
-            private_key_pem=account["private_key"],
-            token_uri=account["token_uri"],
-            base_url=lane.url,
-            ca_file=_beside(parts, lane.ca_file),
-            connections_max=lane.connections_max,
-        )
+    which = (lane.service_account_file, lane.ca_file)
+    settings = FcmSettings(
+        project_id=account["project_id"],
+        client_email=account["client_email"],
+        private_key_pem=account["private_key"],
+        token_uri=account["token_uri"],
+        base_url=lane.url,
+        ca_file=_beside(parts, lane.ca_file),
+        connections_max=lane.connections_max,
     )
+    if which not in shared.fcm:
+        shared.fcm[which] = AccessToken(
+            settings.client_email, settings.private_key_pem, settings.token_uri, settings.ca_file
+        )
+    return FcmSender(settings, shared.fcm[which])
 
 
 def _web_push(parts: Parts, lane: WebPushLane) -> WebPushSender:

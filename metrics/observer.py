@@ -42,6 +42,9 @@ class PrometheusObserver:
     def retried(self, channel: Channel, reason: str, count: int) -> None:
         self._metrics.retried.labels(channel, self._bounded(reason)).inc(count)
 
+    def postponed(self, channel: Channel, reason: str, count: int) -> None:
+        self._metrics.postponed.labels(channel, self._bounded(reason)).inc(count)
+
     def waited_for_permits(self, lane: str, seconds: float) -> None:
         self._metrics.permit_wait_seconds.labels(lane).inc(seconds)
 

@@ -44,16 +44,25 @@ class FcmSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FcmSender:
-    """Sends batches to FCM. Raises ValueError at once when a setting is faulty; the message names it."""
+    """Sends batches to FCM. Lanes of the same service account should be given the same `access_token`.
 
-    def __init__(self, settings: FcmSettings, *, now: Callable[[], float] = time.time) -> None:
+    Raises ValueError at once when a setting is faulty; the message names it.
+    """
+
+    def __init__(
+        self,
+        settings: FcmSettings,
+        access_token: AccessToken | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.:\-]{3,62}", settings.project_id):
             raise ValueError("project_id: not a Google project id (lower-case letters, digits, hyphens)")
         self._settings = settings
         self._now = now
         self._path = f"/v1/projects/{settings.project_id}/messages:send".encode()
         self._payload = BuiltOnce(payload.build)
-        self._token = AccessToken(
+        self._token = access_token or AccessToken(
             settings.client_email, settings.private_key_pem, settings.token_uri, settings.ca_file, now
         )
         self._pool = Pool(
@@ -111,7 +120,7 @@ class FcmSender:
         now = self._now()
         outcomes = [_outcome(result, now) for result in results]
         refused = [i for i, r in enumerate(results) if isinstance(r, Answer) and answers.wants_new_token(r)]
-        if not refused:
+        if not refused or not self._token.may_renew(used):
             return outcomes
         renewed: bytes | None = None
         with trio.move_on_after(max(0.0, stop_at - trio.current_time() - _RESEND_SECONDS_MIN)):

@@ -10,7 +10,9 @@ In the order in which a batch passes:
     sending.py     its sending half: windows, the peer's settings, the hot loop that writes requests
     streams.py     which stream belongs to which request
     headers.py     HPACK: request templates, answer headers
+    gathering.py   a header block that comes in pieces
     frames.py      frames as bytes
+    flood.py       how much a peer may make us do for nothing
 
 All but pool, connection and tls are pure. The room imports nothing of ours; only `channels/` imports it.
 """

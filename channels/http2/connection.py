@@ -21,6 +21,8 @@ CONNECT_SECONDS = 10.0
 PING_AFTER_SECONDS = 15.0  # of silence while answers are due (sideshow/apns2 does the same)
 IDLE_PING_AFTER_SECONDS = 3_600.0  # Apple: "after an hour of inactivity"
 PONG_SECONDS = 10.0
+FAREWELL_SECONDS = 2.0  # for the last bytes of a connection that is done
+_GONE = (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError)
 _PING = frames.frame(frames.PING, 0, 0, b"klokke..")
 
 
@@ -66,6 +68,7 @@ class Connection:
         self._bell = trio.lowlevel.ParkingLot()
         self._read_at = self.opened_at
         self._pinged_at: float | None = None
+        self._finished_at: float | None = None
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -91,7 +94,7 @@ class Connection:
         while True:
             try:
                 data = await self._tls.receive()
-            except (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError):
+            except _GONE:
                 return "connection_broken"
             if not data:
                 return "connection_closed"
@@ -122,7 +125,8 @@ class Connection:
                     return
                 else:
                     await self._bell.park()
-        except (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except _GONE:
+            session.is_draining = True  # others must take what waits
             await trio.sleep_forever()  # answers may still be in the socket: the reader ends the connection
 
     async def _say_goodbye(self, code: ErrorCode) -> None:
@@ -130,13 +134,19 @@ class Connection:
         with trio.move_on_after(1):
             try:
                 await self._tls.send(self.session.take_output())
-            except (OSError, ssl.SSLError, trio.BusyResourceError, trio.BrokenResourceError):
+            except (*_GONE, trio.BusyResourceError):
                 return  # the writer is busy or the peer is gone: closing says it too
 
     async def watch(self) -> None:
         """Look at the clock: deadlines, and PING where a living peer should have been heard."""
         now = self._now()
         self.session.expire(now)
+        if self.session.is_finished:
+            if self._finished_at is None:
+                self._finished_at = now
+            elif now - self._finished_at > FAREWELL_SECONDS:
+                await self._tls.close()  # the writer hangs in a socket that the peer does not read
+                return
         heard_at = self._read_at
         if self._pinged_at is not None and heard_at >= self._pinged_at:
             self._pinged_at = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hpack import Decoder, Encoder, HPACKError
+from hpack import Decoder, Encoder, HPACKError, OversizedHeaderListError
 
 from channels.http2.frames import ErrorCode, ProtocolError
 
@@ -83,7 +83,13 @@ class HeaderWriter:
 
     def resize(self, table_bytes: int) -> None:
         """Follow the peer's SETTINGS_HEADER_TABLE_SIZE."""
-        self._encoder.header_table_size = min(table_bytes, TABLE_BYTES)
+        size = min(table_bytes, TABLE_BYTES)
+        if size == self._encoder.header_table_size:
+            return  # hpack would forget a change that no block has announced yet
+        self._encoder.header_table_size = size
+        # Of all changes since the last block only the smallest and the last are announced (RFC 7541 section 4.2).
+        smallest = min(self._encoder.table_size_changes)
+        self._encoder.table_size_changes = [size] if smallest == size else [smallest, size]
         self._blocks.clear()  # their indices may be gone, and the size update must go out with the next block
 
     def block(self, template: Template) -> tuple[Block | None, Block]:
@@ -182,6 +188,8 @@ class AnswerReader:
             return _CREATED_HEADERS
         try:
             headers = tuple((bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True))
+        except OversizedHeaderListError as error:
+            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "header list too large") from error
         except HPACKError as error:
             raise ProtocolError(ErrorCode.COMPRESSION_ERROR, "headers cannot be decoded") from error
         if self._is_stateless:

@@ -168,7 +168,9 @@ class Sending:
                 self._headers.resize(value)
             elif name == frames.INITIAL_WINDOW_SIZE:
                 self._move_stream_windows(value)
+        # Before anything that leans on them: a strict peer goes by its new settings from our acknowledgement on.
         self.output.append(frames.settings_ack())
+        self._advance_all()
 
     def _move_stream_windows(self, size: int) -> None:
         change = size - self._stream_window
@@ -177,4 +179,3 @@ class Sending:
             waiting.window += change  # may turn negative (section 6.9.2)
             if waiting.window > frames.WINDOW_MAX:
                 raise ProtocolError(ErrorCode.FLOW_CONTROL_ERROR, "stream window too large")
-        self._advance_all()

@@ -80,6 +80,11 @@ class Pipe:
             self._tls.write(data)
             await self._flush()
 
+    async def sent(self) -> None:
+        """Wait until what another task is sending has left."""
+        async with self._sending:
+            return
+
     async def close(self) -> None:
         """Say goodbye if TLS allows it without waiting, and close."""
         if self._tls is not None:

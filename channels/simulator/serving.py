@@ -19,6 +19,7 @@ from channels.simulator.pipe import Pipe
 from channels.simulator.script import Step
 
 _HANDSHAKE_SECONDS_MAX = 10.0
+_LAST_WORDS_SECONDS_MAX = 1.0
 _BACKLOG = 1024
 
 
@@ -151,6 +152,8 @@ class _Connection:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._send_later, talker)
                 await self._exchange(talker, data)
+                with trio.move_on_after(_LAST_WORDS_SECONDS_MAX):
+                    await self._pipe.sent()
                 nursery.cancel_scope.cancel()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
             pass
@@ -187,6 +190,7 @@ class _Connection:
             if output := talker.take_output():
                 await self._pipe.send(output)
             if talker.is_done:
+                await self._pipe.sent()  # a record that is cancelled half-way would break the goodbye behind it
                 self._scope.cancel()
 
     def _wake(self) -> None:

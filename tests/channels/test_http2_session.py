@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.http2 import frames
+from channels.http2.flood import USELESS_FRAMES_MAX
 from channels.http2.frames import ErrorCode, ProtocolError
 from channels.http2.headers import HeaderWriter, Template
 from channels.http2.jobs import Answer, Failure, FailureKind, Job, Queue, Requests, Result
-from channels.http2.session import CONTROL_FRAMES_MAX, RECEIVE_WINDOW_BYTES, Limits, Session
+from channels.http2.session import RECEIVE_WINDOW_BYTES, Limits, Session
 
 TEMPLATE = Template(b"/3/device/", indexed=((b"apns-topic", b"dk.klokke"),), value_name=b"apns-id", value_bytes=4)
 START = frames.settings([(frames.MAX_CONCURRENT_STREAMS, 100)])
@@ -183,7 +184,7 @@ BROKEN = [
     ("RST_STREAM without a stream", frames.frame(frames.RST_STREAM, 0, 0, bytes(4)), ErrorCode.PROTOCOL_ERROR),
     (
         "a flood of PING",
-        frames.frame(frames.PING, 0, 0, bytes(8)) * (CONTROL_FRAMES_MAX + 1),
+        frames.frame(frames.PING, 0, 0, bytes(8)) * (USELESS_FRAMES_MAX + 1),
         ErrorCode.ENHANCE_YOUR_CALM,
     ),
     (

@@ -13,34 +13,10 @@ from channels.apns import answers as apns
 from channels.fcm import answers as fcm
 from channels.http2.jobs import OUT_OF_TIME, Answer, Failure, FailureKind
 from channels.wire_outcomes import failure_outcome, retry_after_seconds
-from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Unknown, Unreachable
+from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Unknown
+from tests.channels.meanings import fault, gone, later, park, quota, slow
 
 NOW = 1_800_000_000.0
-
-
-def gone(reason: str) -> Outcome:
-    return Rejected(reason=reason, endpoint_gone=True)
-
-
-def fault(reason: str) -> Outcome:
-    return Rejected(reason=reason, our_fault=True)
-
-
-def park(reason: str) -> Outcome:
-    return Unreachable(reason=reason, park=True)
-
-
-def later(reason: str) -> Outcome:
-    return Unreachable(reason=reason)
-
-
-def slow(reason: str, lane_wide: bool, seconds: float | None = None) -> Outcome:
-    return Throttled(reason=reason, lane_wide=lane_wide, retry_after_seconds=seconds)
-
-
-def quota(seconds: float) -> Throttled:
-    """The project's quota is used up: one answer speaks for the lane."""
-    return Throttled(reason="QUOTA_EXCEEDED", lane_wide=True, retry_after_seconds=seconds, is_certain=True)
 
 
 APNS = [

@@ -93,6 +93,9 @@ class Heard(Silent):
     def retried(self, channel: Channel, reason: str, count: int) -> None:
         self.counts[f"retried {reason}"] += count
 
+    def postponed(self, channel: Channel, reason: str, count: int) -> None:
+        self.counts[f"postponed {reason}"] += count
+
     def fenced(self) -> None:
         self.counts["fenced"] += 1
 

@@ -20,8 +20,15 @@ GONE = Rejected(reason="BadDeviceToken", endpoint_gone=True)
     [
         ([(1000, 50)], False),  # exactly 5 % of the window is not above it
         ([(1000, 51)], True),
-        ([(60, 49)], False),  # fewer than 50 stop nothing, whatever their share
-        ([(60, 50)], True),
+        ([(200, 49)], False),  # fewer than 50 stop nothing at a small share
+        ([(200, 50)], True),
+        ([(46, 46)], True),  # one class message after a start with a wrong topic
+        ([(60, 31)], True),
+        ([(60, 30)], False),  # half is no majority
+        ([(20, 19)], False),
+        ([(10, 10), (9, 9)], False),
+        ([(10, 10), (10, 10)], True),
+        ([(1000, 0), (46, 46)], False),
         ([(1000, 0), (1000, 0), (51, 51)], False),  # 51 of 1,051 is below 5 %
         ([(1000, 0), (1000, 0), (60, 60)], True),
         ([(500, 49), (1000, 0), (500, 49)], False),  # the first ones have left the window
@@ -36,7 +43,7 @@ def test_the_guard_trips_above_five_percent_and_fifty(batches: list[tuple[int, i
 def test_a_tripped_guard_starts_afresh() -> None:
     guard = MassGuard()
     assert guard.trips(100, 100)
-    assert not guard.trips(40, 40)
+    assert not guard.trips(100, 40)
     assert guard.trips(10, 10)
 
 
