@@ -72,6 +72,11 @@ class ApnsSender:
         """Keep connections until cancelled."""
         await self._pool.run(task_status=task_status)
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._pool.connections
+
     async def send(self, batch: Batch) -> Sequence[Outcome]:
         """Send to all endpoints; outcomes in their order. Refused tokens or connections get one second try."""
         # Hot path: whole columns at a time; per push only the id is derived and spelled.

@@ -68,6 +68,11 @@ class FcmSender:
             await nursery.start(self._token.run)
             task_status.started()
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._pool.connections
+
     async def send(self, batch: Batch) -> Sequence[Outcome]:
         """Send to all endpoints; outcomes in their order. A refused access token gets one second try."""
         tokens = [endpoint.address for endpoint in batch.endpoints]

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from channels.http2.fields import Fields, Header
 from channels.http2.frames import FRAME_BYTES_MAX
-from channels.http2.headers import Header, Template
+from channels.http2.headers import Template
 
 RESENDS_MAX = 3
 """How often a request that was surely not processed is sent again before the caller hears of it."""
@@ -26,10 +27,13 @@ class Answer(NamedTuple):
     """What the server said. The headers of a 200 are left out: most are never decoded."""
 
     status: int
-    headers: tuple[Header, ...]
+    headers: Fields | tuple[Header, ...]
     body: bytes
 
     def header(self, name: bytes) -> bytes | None:
+        """The value of the first header of that name, decoded only now; None where there is none."""
+        if isinstance(self.headers, Fields):
+            return self.headers.get(name)
         return next((value for key, value in self.headers if key == name), None)
 
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from channels.http2 import frames
 from channels.http2.frames import ACK, END_HEADERS, END_STREAM, HEAD, ErrorCode, Frame, ProtocolError
-from channels.http2.headers import HEADER_LIST_BYTES_MAX, AnswerReader, Header
+from channels.http2.fields import HEADER_LIST_BYTES_MAX, Fields
+from channels.http2.headers import AnswerReader
 from channels.http2.jobs import OK, Answer, Failure, FailureKind, Job, Queue, Result
 from channels.http2.sending import Sending
 from channels.http2.streams import Streams
@@ -246,10 +247,10 @@ class Session:
         self._gathering = None
         self._take_headers(stream, flags | received.flags & END_HEADERS, block + received.payload)
 
-    def _take_answer(self, stream: int, headers: tuple[Header, ...], *, is_last: bool) -> None:
+    def _take_answer(self, stream: int, headers: Fields, *, is_last: bool) -> None:
         answer = self.streams.opened.get(stream)
         if answer is None:
-            status = _status(headers)
+            status = headers.status
             if status is None or (status < 200 and is_last):
                 self._reset(stream, ErrorCode.PROTOCOL_ERROR)
                 self._settle(stream, Failure(FailureKind.UNKNOWN, "malformed_answer"))
@@ -385,9 +386,3 @@ class Session:
 
 
 _CODES = frozenset(ErrorCode)
-
-
-def _status(headers: tuple[Header, ...]) -> int | None:
-    if not headers or headers[0][0] != b":status" or len(headers[0][1]) != 3 or not headers[0][1].isdigit():
-        return None
-    return int(headers[0][1])
