@@ -93,7 +93,7 @@ class ApnsLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="ap
     key_id: Text
     key_file: Text  # the .p8 file: an ES256 private key in PEM
     ca_file: Text | None = None
-    connections_max: Count = 4
+    connections_max: Count = 16  # as many as distance needs are opened: channels/http2/growth.py
 
 
 class FcmLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="fcm"):
@@ -102,7 +102,7 @@ class FcmLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="fcm
     url: Text = "https://fcm.googleapis.com"
     service_account_file: Text  # the JSON file with project_id, client_email, private_key, token_uri
     ca_file: Text | None = None
-    connections_max: Count = 4
+    connections_max: Count = 16  # as many as distance needs are opened: channels/http2/growth.py
 
 
 class EmailLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="smtp"):

@@ -35,7 +35,7 @@ class ApnsSettings(msgspec.Struct, frozen=True, kw_only=True):
     private_key_pem: str | bytes  # the .p8 file's content
     base_url: str = "https://api.push.apple.com"  # sandbox: https://api.sandbox.push.apple.com
     ca_file: str | None = None  # trust these certificates instead of the system's
-    connections_max: int = 8
+    connections_max: int = 16  # `channels/http2/growth.py` says what so many carry
 
     def __repr__(self) -> str:
         return f"ApnsSettings(topic={self.topic!r}, base_url={self.base_url!r}, ...)"  # the key stays out of logs

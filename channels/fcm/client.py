@@ -37,7 +37,7 @@ class FcmSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_uri: str = "https://oauth2.googleapis.com/token"
     base_url: str = "https://fcm.googleapis.com"
     ca_file: str | None = None  # trust these certificates instead of the system's, for both URLs
-    connections_max: int = 8
+    connections_max: int = 16  # `channels/http2/growth.py` says what so many carry
 
     def __repr__(self) -> str:
         return f"FcmSettings(project_id={self.project_id!r}, base_url={self.base_url!r}, ...)"  # the key stays out

@@ -173,6 +173,11 @@ class Queue:
     def __bool__(self) -> bool:
         return bool(self._jobs)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be sent."""
+        return sum(stop - start for job in self._jobs for start, stop in job.pending)
+
     def join(self, job: Job) -> None:
         if job not in self._members:
             self._members.add(job)

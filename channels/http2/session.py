@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from channels.http2 import frames
-from channels.http2.frames import ACK, END_HEADERS, END_STREAM, HEAD, ErrorCode, Frame, ProtocolError
 from channels.http2.fields import HEADER_LIST_BYTES_MAX, Fields
+from channels.http2.frames import ACK, END_HEADERS, END_STREAM, HEAD, ErrorCode, Frame, ProtocolError
 from channels.http2.headers import AnswerReader
 from channels.http2.jobs import OK, Answer, Failure, FailureKind, Job, Queue, Result
 from channels.http2.sending import Sending

@@ -1,4 +1,4 @@
-"""The send phase, measured from inside the sending process: CPU, memory, the servers' CPU, and the course of the rate."""
+"""The send phase, measured from inside the sending process: CPU, memory, the servers' CPU, how the rate went."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,7 +16,7 @@ import trio
 
 from channels.apns.client import ApnsSender, ApnsSettings
 from channels.fcm.client import FcmSender, FcmSettings
-from engine.outcomes import ACCEPTED, Outcome
+from engine.outcomes import ACCEPTED, Accepted, Outcome
 from engine.records.work import Batch
 from loadtests.bench.push import credentials, shapes
 from loadtests.bench.push.meter import Meter, pin
@@ -78,8 +78,8 @@ async def _send_all(sender: ApnsSender | FcmSender, waiting: Iterator[Batch], ta
             nursery.start_soon(carry)
 
 
-def _others(outcomes: "list[Outcome] | tuple[Outcome, ...] | object") -> dict[str, int]:
-    return dict(Counter(f"{type(one).__name__} {one.reason}" for one in outcomes if one is not ACCEPTED))
+def _others(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    return dict(Counter(f"{type(one).__name__} {one.reason}" for one in outcomes if not isinstance(one, Accepted)))
 
 
 def main() -> int:

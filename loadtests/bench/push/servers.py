@@ -3,7 +3,7 @@
 | server | APNs shape | FCM shape | refusals |
 |---|---|---|---|
 | nghttpd | an empty file for each token; it echoes no apns-id | one file | - |
-| HAProxy | 200 with the request's apns-id, after the whole body | a small JSON body | by token prefix, with Apple's JSON |
+| HAProxy | 200 with the request's apns-id, after the whole body | a JSON body | by token prefix, with Apple's JSON |
 | simulator | accept-all; for refusals validating, by planned tokens | accept-all | 503 once, then accepted |
 """
 
@@ -114,7 +114,7 @@ def haproxy_configuration(port: int, certificate: Path) -> str:
 def simulator(shape: Shape, folder: Path, core: int, *, validating: bool = False) -> Iterator[Server]:
     """Our own: not independent, but always there."""
     mode = "validating" if validating else "accept-all"
-    with starting.start(shape, folder, mode=mode, tls_folder=folder / "tls", streams=STREAMS) as running:
+    with starting.start(shape, folder / mode, mode=mode, tls_folder=folder / "tls", streams=STREAMS) as running:
         os.sched_setaffinity(running.process.pid, {core})
         yield Server(
             "simulator", running.url.replace("127.0.0.1", "localhost"), running.port, (running.process.pid,), True

@@ -1,6 +1,6 @@
 """What is pushed: phones with distinct tokens, an event, batches as a dispatcher hands them over. Pure.
 
-Tokens that are to be refused begin with the words that the bundled simulator knows too (`channels/simulator/planned.py`).
+Tokens that are to be refused begin with words that the bundled simulator knows too (`channels/simulator/planned.py`).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     batch_people: int = 1_024
     batches_at_once: int = 8
     events: int = 1  # how many events take turns, batch by batch
-    connections_max: int = 8
+    connections_max: int = 16
     refused: float = 0.0  # this share of the tokens is answered 400 or 410 ...
     unavailable: float = 0.0  # ... and this share 503
 
