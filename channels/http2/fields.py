@@ -1,9 +1,9 @@
 """The headers of an answer, decoded no further than somebody asks (RFC 7541). Pure.
 
 Every refusal of APNs carries an `apns-id` of its own, so no two header blocks are alike; decoding one whole, Huffman
-letters and all, costs 50 to 130 us in Python, ten times a push. With a header table of size 0 a block means the same
-whoever reads it when: here it is cut into its pieces, which finds every broken length and index at once, and letters are
-decoded when a caller wants that header. A string whose Huffman letters turn out wrong is then as good as absent.
+letters and all, costs 50 to 130 us in Python, ten times a push. With a header table of size 0 a block always means the
+same: here it is cut into its pieces, which finds every broken length and index at once, and letters are decoded when a
+caller wants that header. A string whose Huffman letters turn out wrong is then as good as absent.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """When more connections to an origin are worth opening. Pure: what the connections show, and the time, are arguments.
 
-The arithmetic is Little's law: pushes a second = streams held / seconds that each is held. A connection of 1,000 streams
-(Apple) with 60 ms to the provider and back carries 16,667 a second, so 100,000 a second take six and a burst some more;
-one of 100 streams (Google) carries 1,667.
+The arithmetic is Little's law: pushes a second = streams held / seconds that each is held. A connection of 1,000
+streams (Apple) with 60 ms to the provider and back carries 16,667 a second, so 100,000 a second take six, and some more
+while one waits for its turn; one of 100 streams (Google) carries 1,667.
 
 - Up to `FREELY` connections are opened as soon as all are full and work waits.
 - Beyond, only while distance is the limit: while a stream is held about as long as the first, unloaded answer took.

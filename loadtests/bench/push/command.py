@@ -28,8 +28,12 @@ from loadtests.bench.push.task import Sample
 
 _LIBRARIES = ("trio", "aioapns", "httpx", "h2", "hpack", "msgspec")
 _QUICK_PUSHES, _QUICK_LONG = 40_000, 200_000
-_COLUMNS = ("sender, shape or scenario, server", "pushes/s", "CPU us/push", "server us/push", "peak RSS MB",
-            "connections", "full rate after s", "accepted %")  # fmt: skip
+_COLUMNS = ("sender", "pushes/s", "CPU us", "server us", "RSS MB", "conns", "full s", "full/s", "ok %")
+_LEGEND = (
+    "sender: whose, what shape or scenario, which server; CPU us, server us: user and system time a push; "
+    "RSS MB: peak; full s: until nine tenths of its usual rate; full/s: the rate from then on; ok %: accepted"
+)
+_WIDTH = 100  # where the output is no terminal
 
 
 def push(
@@ -65,7 +69,7 @@ def push(
         repeat: Rounds; medians of them are shown.
         quick: One round with 40,000 pushes and a long run of 200,000.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
     if json_file is not None and not (json_file.parent.is_dir() and os.access(json_file.parent, os.W_OK)):
         _fail(f"--json: there is no folder {json_file.parent} that can be written to")
     if quick:
@@ -118,6 +122,7 @@ def _show(console: Console, samples: Mapping[str, list[Sample]], long_run: Sampl
     rows = {name: figures.of(some) for name, some in samples.items()}
     console.print()
     report.show(console, "push senders, one core, medians", _COLUMNS, [_row(name, row) for name, row in rows.items()])
+    console.print(_LEGEND)
     console.print()
     for peer, value in figures.ratios(rows).items():
         if value is not None:
@@ -141,7 +146,8 @@ def _row(name: str, row: Figures) -> list[str]:
         f"{row.server_cpu_us:,.2f}",
         f"{row.peak_rss_mb:,.0f}",
         str(row.connections or ""),
-        f"{row.full_rate_after_seconds:.1f}",
+        f"{row.full_rate_after_seconds:.1f}" if row.full_rate else "",
+        f"{row.full_rate:,.0f}" if row.full_rate else "",
         f"{row.accepted_share * 100:.1f}",
     ]
 

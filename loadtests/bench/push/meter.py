@@ -53,6 +53,7 @@ class Meter:
     def finish(self, connections: int = 0) -> Sample:
         seconds = time.perf_counter() - self._start
         cpu = own_cpu_seconds() - self._cpu
+        full_after = full_rate_after(self._course)
         return Sample(
             pushes=self.done,
             accepted=self._accepted,
@@ -63,7 +64,8 @@ class Meter:
             peak_rss_mb=usage(os.getpid()).peak_rss_mb,
             rss_mb=(self._start_rss, self._tenth_rss, rss_mb()),
             connections=connections,
-            full_rate_after_seconds=full_rate_after(self._course),
+            full_rate_after_seconds=full_after,
+            full_rate=sum(count for at, count in self._course if at >= full_after) / (seconds - full_after),
         )
 
     def _server_cpu(self) -> float:

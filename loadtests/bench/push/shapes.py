@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from engine.records.event import Audience, Content, Event, Term, Text
 from engine.records.words import Category, Kind, Language, Urgency
 from engine.records.work import Batch, Endpoint
-from loadtests.bench.push.task import PEOPLE, Shape, Task
+from loadtests.bench.push.task import Shape, Task
 
 TOPIC, TEAM, KEY = "dk.klokke.bench", "TEAM567890", "KEY4567890"
 PROJECT = "klokke-bench"
@@ -69,12 +69,12 @@ def event(number: int) -> Event:
 
 def batches(task: Task) -> Iterator[Batch]:
     """Cut `task.pushes` into batches: event after event to the same phones, `task.events` of them taking turns."""
-    everybody = phones(task.shape, PEOPLE, task.refused, task.unavailable)
+    everybody = phones(task.shape, task.people, task.refused, task.unavailable)
     size, left, turn, first_event = task.batch_people, task.pushes, 0, 1
     while left > 0:
         events = [event(first_event + index) for index in range(task.events)]
         first_event += task.events
-        for start in range(0, PEOPLE, size):
+        for start in range(0, task.people, size):
             for one in events:
                 endpoints = everybody[start : start + min(size, left)]
                 if not endpoints:

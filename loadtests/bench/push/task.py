@@ -23,6 +23,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     folder: str = ""  # for what the run writes
     token_url: str = ""  # where FCM's access token is fetched
     warm_up: int = 2_048  # pushes sent before the figures begin: connections, first streams, first compilation
+    people: int = PEOPLE
     batch_people: int = 1_024
     batches_at_once: int = 8
     events: int = 1  # how many events take turns, batch by batch
@@ -44,6 +45,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     rss_mb: tuple[float, float, float] = (0.0, 0.0, 0.0)  # at the start, after a tenth, at the end
     connections: int = 0
     full_rate_after_seconds: float = 0.0  # until a tenth of a second went at nine tenths of the median rate
+    full_rate: float = 0.0  # pushes a second from then on
 
     @property
     def rate(self) -> float:
