@@ -16,9 +16,9 @@ from channels.http2.connection import Origin
 from channels.http2.jobs import OK, Answer, Failure, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
 from channels.http2.tls import client_context
-from channels.notification import uuid_form
+from channels.notification import uuid_forms
 from channels.wire_outcomes import failure_outcome
-from engine.outcomes import ACCEPTED, Outcome, Rejected, Unreachable
+from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Unreachable
 from engine.records.work import Batch, delivery_ids
 
 _HEX = b"0123456789abcdefABCDEF"
@@ -83,7 +83,7 @@ class ApnsSender:
         tokens = [endpoint.address for endpoint in batch.endpoints]
         if b"".join(tokens).translate(None, _HEX) or not all(tokens):
             return await self._send_well_formed(batch, tokens)
-        ids = [uuid_form(one.hex()).encode() for one in delivery_ids(batch)]
+        ids = uuid_forms(delivery_ids(batch))
         body = self._payload(batch.event, batch.language)
         stop_at = trio.current_time() + batch.deadline_seconds
         used = self._token.header()
@@ -111,13 +111,16 @@ class ApnsSender:
         stop_at: float,
     ) -> list[Outcome]:
         now = self._now()
-        outcomes = [_outcome(result, now) for result in results]
+        outcomes: list[Outcome] = [ACCEPTED] * len(results)
         again: list[int] = []
         shorter: list[int] = []
         for index, result in enumerate(results):
-            if isinstance(result, Failure) or result.status == 200:
+            if result is OK:
                 continue
-            reason = outcomes[index].reason  # type: ignore[union-attr]  # only Accepted has none, and that is 200
+            outcome = outcomes[index] = _outcome(result, now)
+            if isinstance(result, Failure) or isinstance(outcome, Accepted):
+                continue
+            reason = outcome.reason
             if reason == answers.RENEW_TOKEN:
                 if self._token.renew_refused(used):
                     again.append(index)

@@ -17,7 +17,7 @@ from channels.http2.headers import Template
 from channels.http2.jobs import Answer, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
 from channels.http2.tls import client_context
-from channels.notification import uuid_form
+from channels.notification import uuid_forms
 from channels.wire_outcomes import failure_outcome
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Unreachable
 from engine.records.work import Batch, delivery_ids
@@ -84,7 +84,7 @@ class FcmSender:
             authorization = await self._token.header()
         if authorization is None:
             return [self._no_token()] * len(tokens)
-        ids = [uuid_form(one.hex()).encode() for one in delivery_ids(batch)]
+        ids = uuid_forms(delivery_ids(batch))
         ttl = payload.ttl_seconds(batch.event, int(self._now() * 1000))
         bodies = self._payload(batch.event, batch.language).bodies(tokens, ids, ttl)
         results = await self._post(bodies, authorization, stop_at)

@@ -74,7 +74,7 @@ class Requests(NamedTuple):
             return "every column must have `total` entries"
         if (self.values is None) != (self.template.value_name is None):
             return "`values` and the template's `value_name` go together"
-        if self.values is not None and any(len(value) != self.template.value_bytes for value in self.values):
+        if self.values and set(map(len, self.values)) != {self.template.value_bytes}:
             return "every value must be `value_bytes` long"
         longest = max(map(len, self.paths), default=0) if self.paths is not None else 0
         if self.template.bytes_at_most(longest) > FRAME_BYTES_MAX:

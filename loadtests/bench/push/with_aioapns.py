@@ -19,7 +19,7 @@ from aioapns import APNs, NotificationRequest, PushType
 from aioapns.connection import APNsProductionClientProtocol
 
 from channels.apns import payload
-from channels.notification import uuid_form
+from channels.notification import uuid_forms
 from engine.records.words import Language
 from engine.records.work import delivery_ids
 from loadtests.bench.push import credentials, shapes
@@ -34,12 +34,12 @@ def requests(task: Task) -> list[NotificationRequest]:
     made: list[NotificationRequest] = []
     for batch in shapes.batches(task):
         message = json.loads(payload.build(batch.event, Language.DA).body)
-        for endpoint, delivery in zip(batch.endpoints, delivery_ids(batch), strict=True):
+        for endpoint, delivery in zip(batch.endpoints, uuid_forms(delivery_ids(batch)), strict=True):
             made.append(
                 NotificationRequest(
                     device_token=endpoint.address.decode(),
                     message=message,
-                    notification_id=uuid_form(delivery.hex()),
+                    notification_id=delivery.decode(),
                     collapse_key=_COLLAPSE,
                     push_type=PushType.ALERT,
                     priority=10,

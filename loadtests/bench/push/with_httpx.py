@@ -12,7 +12,7 @@ import trio
 
 from channels.apns import payload
 from channels.apns.credential import ProviderToken
-from channels.notification import collapse_key, uuid_form
+from channels.notification import collapse_key, uuid_forms
 from engine.records.words import Language
 from engine.records.work import delivery_ids
 from loadtests.bench.push import credentials, shapes
@@ -29,9 +29,9 @@ def requests(task: Task) -> list[tuple[str, dict[str, str], bytes]]:
     for batch in shapes.batches(task):
         body = payload.build(batch.event, Language.DA).body
         collapse, expires = collapse_key(batch.event), str(batch.event.expires_ms // 1000)
-        for endpoint, delivery in zip(batch.endpoints, delivery_ids(batch), strict=True):
+        for endpoint, delivery in zip(batch.endpoints, uuid_forms(delivery_ids(batch)), strict=True):
             own = {
-                "apns-id": uuid_form(delivery.hex()),
+                "apns-id": delivery.decode(),
                 "apns-collapse-id": collapse,
                 "apns-expiration": expires,
             }
