@@ -22,7 +22,7 @@ Header = tuple[bytes, bytes]
 
 _STATIC: tuple[Header, ...] = tuple((bytes(name), bytes(value)) for name, value in HeaderTable.STATIC_TABLE)
 _ENTRY_BYTES = 32  # RFC 9113 section 6.5.2: what each header counts beside its letters
-_INTEGER_BYTES_MAX = 5  # more than any length or index that fits a block
+_INTEGER_BYTES_MAX = 5  # as the `hpack` library has it; any length or index of a block takes three
 _LETTERS_KNOWN_MAX = 256
 _letters_known: dict[bytes, bytes] = {}  # header names and statuses as they came; the same few for ever
 
@@ -82,8 +82,12 @@ class Fields:
             except HPACKError:
                 continue
 
+    def __len__(self) -> int:
+        """How many headers came, those that cannot be read included."""
+        return len(self._pieces) if self._decoded is None else max(len(self._pieces), len(self._decoded))
+
     def __eq__(self, other: object) -> bool:
-        return tuple(self) == tuple(other) if isinstance(other, Fields | tuple) else NotImplemented
+        return tuple(iter(self)) == tuple(iter(other)) if isinstance(other, Fields | tuple) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(tuple(self))

@@ -6,7 +6,6 @@ reads plain 200 answers without decoding; everything else goes the plain way, fr
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import NamedTuple
 
 from channels.http2 import frames
@@ -25,8 +24,6 @@ CONTROL_FRAMES_MAX = 10_000  # answers to PING and SETTINGS that a peer may make
 LAST_USABLE_STREAM = frames.STREAM_MAX - 4 * FILL_MAX
 
 _LONGEST_HEAD = (frames.FRAME_BYTES_MAX << 8) | 0xFF
-_UPDATE = Struct(">IBII")
-_UPDATE_HEAD = 4 << 8 | frames.WINDOW_UPDATE
 _OK_BYTE = 0x88  # HPACK: entry 8 of the static table, `:status: 200`
 
 
@@ -147,7 +144,7 @@ class Session:
         while True:
             if self._limits.is_fast and self._gathering is None and not self.sending.unsent:
                 at = self._take_accepted(data, at)
-                passed = self._pass_updates(data, at)
+                passed = self.sending.pass_windows(data, at)
                 if passed > at:
                     at = passed
                     continue
@@ -204,20 +201,6 @@ class Session:
                 break
             self.has_answered = self._is_warm = True
             at = stop
-        return at
-
-    def _pass_updates(self, data: bytes, at: int) -> int:
-        """Fast path: a window for a stream whose whole body has gone changes nothing. HAProxy sends one for each push.
-
-        Only while no body waits; a wrong one (increment 0, unknown stream) goes the plain way.
-        """
-        last = len(data) - _UPDATE.size
-        unpack, next_stream = _UPDATE.unpack_from, self.sending.next_stream
-        while at <= last:
-            head, _, stream, increment = unpack(data, at)
-            if head != _UPDATE_HEAD or not stream & 1 or stream >= next_stream or not increment & frames.WINDOW_MAX:
-                break
-            at += _UPDATE.size
         return at
 
     def _take(self, received: Frame) -> None:

@@ -35,9 +35,9 @@ def fcm_token(number: int, word: str = "") -> bytes:
 def word_of(number: int, refused: float, unavailable: float) -> str:
     """How a phone's token begins: refusals lie evenly among the others, half of them 410, half 400."""
     place = number * 7_919 % 1_000  # 7,919 is prime to 1,000: every remainder comes once in a thousand
-    if place < refused * 1_000:
+    if place < round(refused * 1_000):
         return GONE if place % 2 else BAD
-    return UNAVAILABLE if place < (refused + unavailable) * 1_000 else ""
+    return UNAVAILABLE if place < round((refused + unavailable) * 1_000) else ""
 
 
 def phones(shape: Shape, people: int, refused: float = 0.0, unavailable: float = 0.0) -> list[Endpoint]:
