@@ -9,7 +9,7 @@ while one waits for its turn; one of 100 streams (Google) carries 1,667.
   When it is held much longer, the provider or our own core is busy, and more connections would only queue there.
 - Never more than what waits could fill, nor more than the maximum. A silent provider gets no new ones.
 
-Connections are kept once open: providers want them to live long, and an idle one costs a socket and some 600 KB.
+Connections are kept once open: providers want them to live long, and one costs a socket and about 1 MB while busy.
 """
 
 from __future__ import annotations
