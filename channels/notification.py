@@ -54,6 +54,6 @@ def collapse_key(event: Event) -> str:
 def uuid_forms(digests: Sequence[bytes]) -> list[bytes]:
     """Spell 16 bytes each as UUIDs in lower case, as `apns-id` wants them.
 
-    Hot path of every push lane: all at once costs 0.2 us each, one by one 0.5.
+    Hot path of every push lane: all at once costs a third of one by one.
     """
     return list(map(b"-".join, _UUID_PARTS.iter_unpack(b"".join(digests).hex().encode())))
