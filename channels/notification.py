@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import compress
+from struct import Struct
 
 import msgspec
 
@@ -24,6 +25,7 @@ NEUTRAL = {
 LOUD = frozenset({Urgency.EMERGENCY, Urgency.URGENT, Urgency.NORMAL})
 """Delivered at once and with a sound; bulk may wait for the phone to wake up by itself."""
 
+_UUID_PARTS = Struct("8s4s4s4s12s")
 _SHORT_TITLE_LETTERS = 80
 _SHORT_BODY_LETTERS = 240
 
@@ -67,7 +69,9 @@ def batch_of_some(batch: Batch, chosen: Sequence[bool]) -> Batch:
     return msgspec.structs.replace(batch, endpoints=endpoints, personal=personal)
 
 
-def uuid_form(digest_hex: str) -> str:
-    """Spell 16 bytes as a UUID in lower case, as `apns-id` wants it."""
-    h = digest_hex
-    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
+def uuid_forms(digests: Sequence[bytes]) -> list[bytes]:
+    """Spell 16 bytes each as UUIDs in lower case, as `apns-id` wants them.
+
+    Hot path of every push lane: all at once costs a third of one by one.
+    """
+    return list(map(b"-".join, _UUID_PARTS.iter_unpack(b"".join(digests).hex().encode())))

@@ -102,7 +102,7 @@ class ApnsLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="ap
     key_id: Text
     key_file: Text  # the .p8 file: an ES256 private key in PEM
     ca_file: Text | None = None
-    connections_max: Count = 4
+    connections_max: Count = 16  # as many as distance needs are opened: channels/http2/growth.py
     badge: bool = False  # send each person's unread count; costs a read of their inbox (docs/operations.md)
 
 
@@ -115,7 +115,7 @@ class FcmLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="fcm
     url: Text = "https://fcm.googleapis.com"
     service_account_file: Text  # the JSON file with project_id, client_email, private_key, token_uri
     ca_file: Text | None = None
-    connections_max: Count = 4
+    connections_max: Count = 16  # as many as distance needs are opened: channels/http2/growth.py
     badge: bool = False  # send each person's unread count, as the number on the notification
     quota_per_minute: Annotated[int, Meta(ge=60)] = FCM_QUOTA_PER_MINUTE
     ramp_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0

@@ -16,9 +16,9 @@ from channels.http2.connection import Origin
 from channels.http2.jobs import OK, Answer, Failure, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
 from channels.http2.tls import client_context
-from channels.notification import batch_of_some, uuid_form
+from channels.notification import batch_of_some, uuid_forms
 from channels.wire_outcomes import failure_outcome
-from engine.outcomes import ACCEPTED, Outcome, Rejected, Unreachable
+from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Unreachable
 from engine.records.work import Batch, delivery_ids
 
 _HEX = b"0123456789abcdefABCDEF"
@@ -36,7 +36,7 @@ class ApnsSettings(msgspec.Struct, frozen=True, kw_only=True):
     private_key_pem: str | bytes  # the .p8 file's content
     base_url: str = "https://api.push.apple.com"  # sandbox: https://api.sandbox.push.apple.com
     ca_file: str | None = None  # trust these certificates instead of the system's
-    connections_max: int = 8
+    connections_max: int = 16  # `channels/http2/growth.py` says what so many carry
 
     def __repr__(self) -> str:
         return f"ApnsSettings(topic={self.topic!r}, base_url={self.base_url!r}, ...)"  # the key stays out of logs
@@ -73,13 +73,18 @@ class ApnsSender:
         """Keep connections until cancelled."""
         await self._pool.run(task_status=task_status)
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._pool.connections
+
     async def send(self, batch: Batch) -> Sequence[Outcome]:
         """Send to all endpoints; outcomes in their order. Refused tokens or connections get one second try."""
         # Hot path: whole columns at a time; per push only the id is derived and spelled.
         tokens = [endpoint.address for endpoint in batch.endpoints]
         if b"".join(tokens).translate(None, _HEX) or not all(tokens):
             return await self._send_well_formed(batch, tokens)
-        ids = [uuid_form(one.hex()).encode() for one in delivery_ids(batch)]
+        ids = uuid_forms(delivery_ids(batch))
         built = self._payload(batch.event, batch.language)
         body = built.body if batch.personal is None else built.bodies(batch.personal)
         stop_at = trio.current_time() + batch.deadline_seconds
@@ -108,13 +113,16 @@ class ApnsSender:
         stop_at: float,
     ) -> list[Outcome]:
         now = self._now()
-        outcomes = [_outcome(result, now) for result in results]
+        outcomes: list[Outcome] = [ACCEPTED] * len(results)
         again: list[int] = []
         shorter: list[int] = []
         for index, result in enumerate(results):
-            if isinstance(result, Failure) or result.status == 200:
+            if result is OK:
                 continue
-            reason = outcomes[index].reason  # type: ignore[union-attr]  # only Accepted has none, and that is 200
+            outcome = outcomes[index] = _outcome(result, now)
+            if isinstance(result, Failure) or isinstance(outcome, Accepted):
+                continue
+            reason = outcome.reason
             if reason == answers.RENEW_TOKEN:
                 if self._token.renew_refused(used):
                     again.append(index)

@@ -17,7 +17,7 @@ from channels.http2.headers import Template
 from channels.http2.jobs import Answer, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
 from channels.http2.tls import client_context
-from channels.notification import batch_of_some, uuid_form
+from channels.notification import batch_of_some, uuid_forms
 from channels.wire_outcomes import failure_outcome
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Unreachable
 from engine.records.work import Batch, delivery_ids
@@ -37,7 +37,7 @@ class FcmSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_uri: str = "https://oauth2.googleapis.com/token"
     base_url: str = "https://fcm.googleapis.com"
     ca_file: str | None = None  # trust these certificates instead of the system's, for both URLs
-    connections_max: int = 8
+    connections_max: int = 16  # `channels/http2/growth.py` says what so many carry
 
     def __repr__(self) -> str:
         return f"FcmSettings(project_id={self.project_id!r}, base_url={self.base_url!r}, ...)"  # the key stays out
@@ -77,6 +77,11 @@ class FcmSender:
             await nursery.start(self._token.run)
             task_status.started()
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._pool.connections
+
     async def send(self, batch: Batch) -> Sequence[Outcome]:
         """Send to all endpoints; outcomes in their order. A refused access token gets one second try."""
         tokens = [endpoint.address for endpoint in batch.endpoints]
@@ -88,7 +93,7 @@ class FcmSender:
             authorization = await self._token.header()
         if authorization is None:
             return [self._no_token()] * len(tokens)
-        ids = [uuid_form(one.hex()).encode() for one in delivery_ids(batch)]
+        ids = uuid_forms(delivery_ids(batch))
         ttl = payload.ttl_seconds(batch.event, int(self._now() * 1000))
         bodies = self._payload(batch.event, batch.language).bodies(tokens, ids, ttl, batch.personal)
         results = await self._post(bodies, authorization, stop_at)

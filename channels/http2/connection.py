@@ -69,6 +69,8 @@ class Connection:
         self._read_at = self.opened_at
         self._pinged_at: float | None = None
         self._finished_at: float | None = None
+        self._asked_at: float | None = None
+        self.round_trip_seconds: float | None = None  # of the first answer, before there is load
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -104,6 +106,8 @@ class Connection:
             except ProtocolError as error:
                 await self._say_goodbye(error.code)
                 return f"protocol_{error.code.name.lower()}"
+            if self.round_trip_seconds is None and session.has_answered and self._asked_at is not None:
+                self.round_trip_seconds = self._read_at - self._asked_at
             self.on_event(self)
             if session.is_finished:
                 await self._say_goodbye(ErrorCode.NO_ERROR)
@@ -116,7 +120,8 @@ class Connection:
         session = self.session
         try:
             while True:
-                session.fill(self._queue)
+                if session.fill(self._queue) and self._asked_at is None:
+                    self._asked_at = self._now()
                 data = session.take_output()
                 if data or self._tls.has_output:
                     await self._tls.send(data)

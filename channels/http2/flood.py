@@ -11,6 +11,7 @@ from channels.http2.frames import ErrorCode, ProtocolError
 USELESS_FRAMES_MAX = 10_000  # since the last answer and within the last second; a window update a request is normal
 REPLIES_MAX = 10_000
 _FORGIVE_SECONDS = 1.0
+_WINDOW_UPDATE_BYTES = 13
 
 
 class FloodGuard:
@@ -26,6 +27,12 @@ class FloodGuard:
     def took_frame(self) -> None:
         """A frame was read the plain way."""
         self._useless += 1
+        if self._useless > USELESS_FRAMES_MAX:
+            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames without an answer")
+
+    def took_windows(self, size_bytes: int) -> None:
+        """Window updates were passed over, all at once."""
+        self._useless += size_bytes // _WINDOW_UPDATE_BYTES
         if self._useless > USELESS_FRAMES_MAX:
             raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames without an answer")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from channels.http2 import frames
+from channels.http2.fields import HEADER_LIST_BYTES_MAX
 from channels.http2.frames import END_HEADERS, ErrorCode, Frame, ProtocolError
-from channels.http2.headers import HEADER_LIST_BYTES_MAX
 
 
 class Whole(NamedTuple):

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from channels.http2 import frames
+from channels.http2.fields import HEADER_LIST_BYTES_MAX, Fields
 from channels.http2.flood import FloodGuard
 from channels.http2.frames import ACK, END_STREAM, HEAD, ErrorCode, Frame, ProtocolError
 from channels.http2.gathering import Gathering, Whole
-from channels.http2.headers import HEADER_LIST_BYTES_MAX, AnswerReader, Header
+from channels.http2.headers import AnswerReader
 from channels.http2.jobs import OK, Answer, Failure, FailureKind, Job, Queue, Result
 from channels.http2.sending import Sending
 from channels.http2.streams import Streams
@@ -144,6 +145,11 @@ class Session:
                 before, at = at, self._take_accepted(data, at)
                 if at > before:
                     self._flood.got_answer()
+                passed = self.sending.pass_windows(data, at)
+                if passed > at:
+                    self._flood.took_windows(passed - at)
+                    at = passed
+                    continue
             received, at = frames.cut(data, at)
             if received is None:
                 break
@@ -239,10 +245,10 @@ class Session:
             if whole.stream in self.streams.owner:
                 self._take_answer(whole.stream, headers, is_last=bool(whole.flags & END_STREAM))
 
-    def _take_answer(self, stream: int, headers: tuple[Header, ...], *, is_last: bool) -> None:
+    def _take_answer(self, stream: int, headers: Fields, *, is_last: bool) -> None:
         answer = self.streams.opened.get(stream)
         if answer is None:
-            status = _status(headers)
+            status = headers.status
             if status is None or (status < 200 and is_last):
                 self._fail(stream, "malformed_answer", ErrorCode.PROTOCOL_ERROR)
                 return
@@ -390,10 +396,3 @@ class Session:
         self.sending.forget(stream)
         self.streams.refuse(stream, reason)
         self.has_refused = True
-
-
-def _status(headers: tuple[Header, ...]) -> int | None:
-    if not headers or headers[0][0] != b":status" or len(headers[0][1]) != 3 or not headers[0][1].isdigit():
-        return None
-    status = int(headers[0][1])
-    return status if 100 <= status <= 599 else None  # RFC 9110 section 15

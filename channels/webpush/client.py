@@ -14,7 +14,7 @@ from channels.http2.connection import Origin
 from channels.http2.jobs import Answer, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
 from channels.http2.tls import client_context
-from channels.notification import uuid_form
+from channels.notification import uuid_forms
 from channels.webpush import answers, payload
 from channels.webpush.encryption import encrypt
 from channels.webpush.payload import WebPayload
@@ -97,7 +97,7 @@ class WebPushSender:
     def _pushes(self, batch: Batch, outcomes: list[Outcome]) -> list[_Push]:
         """Lay out what can be sent; what cannot gets its outcome here."""
         pushes: list[_Push] = []
-        start, ids, payloads = self._start, delivery_ids(batch), self._payloads(batch)
+        start, ids, payloads = self._start, uuid_forms(delivery_ids(batch)), self._payloads(batch)
         for place, (endpoint, one, told) in enumerate(zip(batch.endpoints, ids, payloads, strict=True)):
             address = endpoint.address
             _, space, url = address[_KEYS_BYTES:].partition(b" ")
@@ -107,7 +107,7 @@ class WebPushSender:
                 outcomes[place] = _OTHER_ORIGIN
             else:
                 path = url[len(start) - 1 :]
-                pushes.append(_Push(place, path, address[:_KEYS_BYTES], uuid_form(one.hex()).encode(), told))
+                pushes.append(_Push(place, path, address[:_KEYS_BYTES], one, told))
         return pushes
 
     def _payloads(self, batch: Batch) -> list[WebPayload]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from channels.apns import payload as apns
 from channels.fcm import payload as fcm
-from channels.notification import NEUTRAL, PAYLOAD_BYTES_MAX, collapse_key, uuid_form
+from channels.notification import NEUTRAL, PAYLOAD_BYTES_MAX, collapse_key, uuid_forms
 from engine.records.event import Content, Event, Text
 from engine.records.words import Language, Urgency
 from engine.records.work import delivery_id, delivery_ids
@@ -116,4 +116,4 @@ def test_ids_of_a_batch_are_those_of_its_deliveries_and_spell_a_uuid() -> None:
     batch = batch_of([b"aa", b"bb"])
     derived = [delivery_id(EVENT.number, one.number, "apns.parent", 0, one.generation) for one in batch.endpoints]
     assert delivery_ids(batch) == derived
-    assert uuid_form(derived[0].hex()) == str(uuid.UUID(bytes=derived[0]))
+    assert uuid_forms(derived) == [str(uuid.UUID(bytes=one)).encode() for one in derived]

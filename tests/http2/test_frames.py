@@ -6,9 +6,9 @@ import hpack
 import pytest
 
 from channels.http2 import frames
+from channels.http2.fields import HEADER_LIST_BYTES_MAX
 from channels.http2.flood import REPLIES_MAX, USELESS_FRAMES_MAX
 from channels.http2.frames import END_HEADERS, ErrorCode, ProtocolError
-from channels.http2.headers import HEADER_LIST_BYTES_MAX
 from channels.http2.session import Limits
 from tests.http2.ends import OK_BLOCK, Ends, data, headers, in_flight, statuses
 

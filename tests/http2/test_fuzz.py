@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.http2 import frames
+from channels.http2.fields import HEADER_LIST_BYTES_MAX
 from channels.http2.frames import END_HEADERS, END_STREAM, ErrorCode, ProtocolError
-from channels.http2.headers import HEADER_LIST_BYTES_MAX
 from channels.http2.session import ANSWER_BODY_BYTES_MAX, Limits
 from tests.http2.ends import ANSWER_BY, BAD_BLOCK, OK_BLOCK, Ends, data, headers, statuses
 from tests.http2.test_pieces import TRANSCRIPT

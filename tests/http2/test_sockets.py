@@ -219,7 +219,9 @@ async def test_a_connection_of_age_is_replaced_again_and_again_and_no_push_notic
         while len(peer.lines) < 4:
             assert await pool.submit(batch(20), 5) == [OK] * 20
             sent += 20
-        assert pool.connections <= 2
+        with trio.fail_after(5):
+            while pool.connections > 2:  # old ones leave as soon as the peer has closed them too
+                await trio.sleep(0.01)
     assert len(peer.requests) == sent
 
 

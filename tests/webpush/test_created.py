@@ -1,4 +1,4 @@
-"""201 is not decoded: the short way says the same status as HPACK does, however it is spelled."""
+"""A 201 with a Location of its own: the stateless reader says what the one with a table says, however it is spelled."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ def test_both_ways_say_the_same_status(status: bytes, location: bytes, huffman: 
     encoder.header_table_size = 0
     encoder.encode([])  # the size update goes with the first block
     block = encoder.encode([first, (b"location", location)], huffman=huffman)
-    (name, value), *rest = AnswerReader(is_stateless=True).read(block)
-    assert (name, value) == (b":status", status)
-    assert rest == ([] if status == b"201" else [(b"location", location)])
-    assert AnswerReader(is_stateless=False).read(block)[0] == (b":status", status)
+    stateless, with_table = AnswerReader(is_stateless=True).read(block), AnswerReader(is_stateless=False).read(block)
+    assert stateless.status == with_table.status == int(status)
+    assert stateless.get(b"location") == with_table.get(b"location") == location
 
 
 def test_with_a_table_in_use_everything_is_decoded() -> None:
     encoder, reader = Encoder(), AnswerReader(is_stateless=False)
     headers = ((b":status", b"201"), (b"location", b"/a"))
-    assert reader.read(encoder.encode(headers)) == headers
-    assert reader.read(encoder.encode(headers)) == headers
+    assert tuple(reader.read(encoder.encode(headers))) == headers
+    assert tuple(reader.read(encoder.encode(headers))) == headers
