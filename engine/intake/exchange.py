@@ -45,11 +45,12 @@ class Answer(msgspec.Struct, frozen=True):
 class Call:
     """One request in the hand of a handler."""
 
-    __slots__ = ("_receive", "path", "scope", "service")
+    __slots__ = ("_headers", "_receive", "path", "scope", "service")
 
     def __init__(self, scope: Scope, receive: Receive, service: Service | None) -> None:
         self.scope = scope
         self.path: Mapping[str, str] = scope.get("path_params", {})
+        self._headers = dict(reversed(scope["headers"]))
         self._receive = receive
         self.service = service
 
@@ -62,7 +63,7 @@ class Call:
 
     def header(self, name: bytes) -> bytes | None:
         """The first header of that name (lower case)."""
-        return next((value for key, value in self.scope["headers"] if key == name), None)
+        return self._headers.get(name)
 
     def query(self) -> dict[str, str]:
         """The query parameters; a repeated one is refused."""
@@ -141,17 +142,10 @@ async def write(answer: Answer, scope: Scope, send: Send) -> None:
     await _send(answer.status, body, headers, scope, send)
 
 
-async def write_problem(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send a problem document. Where the rest of the request is not wanted, it is thrown away while this is sent:
-    a server that still hands us pieces of it could not end the exchange."""
+async def write_problem(problem: Problem, scope: Scope, send: Send) -> None:
+    """Send a problem document. The server closes the connection where the rest of the request is not wanted."""
     headers = [(b"content-type", MEDIA_TYPE), *problem.headers, *([_CLOSE] if problem.close else [])]
-    if not problem.close:
-        await _send(problem.status, problem.body(), headers, scope, send)
-        return
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_throw_away, receive)
-        await _send(problem.status, problem.body(), headers, scope, send)
-        nursery.cancel_scope.cancel()
+    await _send(problem.status, problem.body(), headers, scope, send)
 
 
 async def _send(status: int, body: bytes, headers: list[tuple[bytes, bytes]], scope: Scope, send: Send) -> None:
@@ -160,11 +154,6 @@ async def _send(status: int, body: bytes, headers: list[tuple[bytes, bytes]], sc
     headers.append(_NO_STORE)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-
-async def _throw_away(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _too_large(bytes_max: int) -> Problem:
