@@ -1,6 +1,6 @@
 """One connection: reads requests off a plain socket, runs the app for each in turn, writes whole answers.
 
-Why so plain: trio's streams cost a `recv` in vain and two rescheduling checkpoints a request, and cancel scopes and tasks
+Why so plain: trio streams cost a `recv` in vain and two rescheduling checkpoints a request, and scopes and tasks
 of its own more than parsing it. Here a request is one wait for readiness, one `recv`, the app, one `send`. Deadlines
 are a number that the server's watch compares now and then; nothing is set up per request.
 
