@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import msgspec
 import trio
 
+from engine.intake.exchange import WHOLE_BODY
 from engine.intake.http1 import answer
 from engine.intake.http1.chunks import BadChunks, Chunks
 from engine.intake.http1.head import END, BadHead, Head, is_hopeless, read_head
@@ -110,8 +111,11 @@ class Connection:
         except BadHead:
             return self._refuse(Problem("malformed-request"))
         self._is_idle, self.deadline = False, _NEVER
-        request = _Request(self, head)
-        await self._server.app(_scope_of(head), request.receive, request.send)
+        whole = None
+        if head.length is not None and len(self._buffer) >= head.length:
+            whole = self.take_buffer(head.length)
+        request = _Request(self, head, whole)
+        await self._server.app(_scope_of(head, whole), request.receive, request.send)
         if not request.is_answered or request.closes:
             self._lingers = request.is_answered
             return False
@@ -236,12 +240,23 @@ class Connection:
 class _Request:
     """One request in the hand of the app: the two calls of ASGI."""
 
-    __slots__ = ("_chunks", "_connection", "_head", "_left", "_owes_continue", "_start", "closes", "is_answered")
+    __slots__ = (
+        "_chunks",
+        "_connection",
+        "_head",
+        "_left",
+        "_owes_continue",
+        "_start",
+        "_whole",
+        "closes",
+        "is_answered",
+    )
 
-    def __init__(self, connection: Connection, head: Head) -> None:
+    def __init__(self, connection: Connection, head: Head, whole: bytes | None) -> None:
         self._connection = connection
         self._head = head
-        self._left = head.length or 0
+        self._whole = whole
+        self._left = 0 if whole is not None else head.length or 0
         self._chunks = Chunks() if head.length is None else None
         self._owes_continue = head.expects_continue
         self._start: MutableMapping[str, Any] = {}
@@ -250,6 +265,8 @@ class _Request:
 
     async def receive(self) -> MutableMapping[str, Any]:
         """The next piece of the body; when it is whole there is nothing more to hear from the peer."""
+        if self._whole is not None:
+            return {"type": "http.request", "body": self._whole, "more_body": False}
         if self._chunks is not None:
             return await self._receive_chunks(self._chunks)
         piece = self._connection.take_buffer(self._left)
@@ -314,7 +331,7 @@ class _Request:
         return self._chunks is None and self._left <= _UNREAD_BYTES_MAX and not (self._left and self._owes_continue)
 
 
-def _scope_of(head: Head) -> MutableMapping[str, Any]:
+def _scope_of(head: Head, whole: bytes | None) -> MutableMapping[str, Any]:
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -328,4 +345,5 @@ def _scope_of(head: Head) -> MutableMapping[str, Any]:
         "headers": head.headers,
         "client": None,
         "server": None,
+        WHOLE_BODY: whole,
     }
