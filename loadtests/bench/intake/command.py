@@ -27,7 +27,7 @@ from loadtests.demo.processes import StageFault
 _RECIPIENTS = 2_000
 _CONNECTIONS = {"singles": 64, "batches": 16}
 _PROOF_EVENTS_MAX = 40_000
-_FLOOR, _PEER = "GET /healthz", "peer: empty Starlette app on stock Hypercorn"
+_FLOOR, _PEER = "floor: GET /healthz here", "peer: empty app on Hypercorn"
 
 
 class Lengths(NamedTuple):
@@ -48,6 +48,7 @@ def intake(
     quick: Annotated[bool, Parameter(negative="")] = False,
     batch: Annotated[int, Parameter(validator=Number(gte=2, lte=1000))] = 100,
     folder: Path | None = None,
+    seconds: Annotated[float | None, Parameter(validator=Number(gt=0, lte=60))] = None,
 ) -> int:
     """Measure the intake: durable events a second, one a request and in batches, and what each costs.
 
@@ -59,14 +60,18 @@ def intake(
         json_file: Where to write the figures as JSON.
         quick: About 10 seconds instead of a minute: too short for figures that can be trusted.
         batch: Events a request in the batch phases.
+        seconds: How long each phase takes, instead of 3 to 10 s.
         folder: Where the store keeps its files meanwhile; the speed of its disk counts. A temporary one if left out.
     """
-    console = Console()
+    console = _console()
+    lengths = QUICK if quick else FULL
+    if seconds is not None:
+        lengths = lengths._replace(warm=min(seconds, lengths.warm), floor=seconds, most=seconds, at_rate=seconds)
     try:
         with _place(folder) as place, ExitStack() as undo:
             available = cores()
             world = World(place, (available[0], available[-1]), undo)
-            bench = _Bench(world, console, QUICK if quick else FULL, batch)
+            bench = _Bench(world, console, lengths, batch)
             world.fill(_RECIPIENTS)
             found = bench.run()
     except StageFault as fault:
@@ -165,6 +170,12 @@ class _Bench:
 
     def _say(self, what: str) -> None:
         self._console.print(f"intake: {what} ...", style="dim", highlight=False)
+
+
+def _console() -> Console:
+    """As wide as the table where the output is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=150)
 
 
 def ratios(phases: dict[str, Phase]) -> dict[str, float]:

@@ -6,7 +6,7 @@ That asks the public API only, and asks about each event by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,15 +60,15 @@ def ask(url: str, api_key: str, promised: Iterable[Kept]) -> Proof:
             asked += len(group)
             if answer.status_code == httpx.codes.ACCEPTED:
                 results = msgspec.json.decode(answer.content, type=_Batch).results
-                known += sum(one.id == now.id for one, now in zip(group, results, strict=True))
+                known += count(group, [one.id for one in results])
     return Proof(asked, known)
+
+
+def count(promised: Sequence[Kept], ids: Sequence[str]) -> int:
+    """How many have the id that they were promised."""
+    return sum(one.id == id for one, id in zip(promised, ids, strict=True))
 
 
 def _groups(events: list[Kept]) -> Iterator[list[Kept]]:
     for at in range(0, len(events), _EVENTS_A_REQUEST):
         yield events[at : at + _EVENTS_A_REQUEST]
-
-
-def total(proofs: Mapping[str, Proof]) -> Proof:
-    """All proofs together."""
-    return Proof(sum(one.asked for one in proofs.values()), sum(one.known for one in proofs.values()))

@@ -26,7 +26,7 @@ from loadtests.demo.filling import import_file
 from loadtests.demo.processes import Program, StageFault, undisturbed
 from loadtests.demo.stage import free_ports
 from loadtests.population.lines import population
-from queueing import embedded
+import queueing.embedded as embedded
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 20.0
@@ -141,7 +141,7 @@ class World:
         raise StageFault(f"the intake was not ready within {START_SECONDS_MAX:.0f} s; its log: {self.intake.log}")
 
     def _start_store(self) -> subprocess.Popen[bytes]:
-        with undisturbed(), pinned(self.cores[1]):
+        with pinned(self.cores[1]):  # not `undisturbed`: it would start with SIGTERM blocked and could not be stopped
             store = embedded.start(self.folder / "store")
         self._undo.callback(_stop, store)
         return store
