@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
+import queueing.embedded as embedded
 from loadtests.bench.intake.generator import Order, Result
 from loadtests.bench.intake.requests import Audience, audiences_of
 from loadtests.bench.measuring import usage
@@ -26,7 +27,6 @@ from loadtests.demo.filling import import_file
 from loadtests.demo.processes import Program, StageFault, undisturbed
 from loadtests.demo.stage import free_ports
 from loadtests.population.lines import population
-import queueing.embedded as embedded
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 20.0
