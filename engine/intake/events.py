@@ -12,7 +12,7 @@ from random import Random
 
 import trio
 
-from engine.intake import cloudevents, strict_json
+from engine.intake import cloudevents
 from engine.intake.admission import Draft, drafted
 from engine.intake.desk import Desk, Unfit
 from engine.intake.exchange import Answer, Call
@@ -132,7 +132,7 @@ class EventCalls:
 
     def _drafted(self, body: bytes | memoryview, pointer: str, service: Service) -> Draft | list[Fault]:
         try:
-            return drafted(strict_json.read(body), pointer, service, self._now_ms(), next(self._draws))
+            return drafted(cloudevents.read_event(body), pointer, service, self._now_ms(), next(self._draws))
         except Malformed as error:
             where = f" (in event {pointer[1:]} of the batch)" if pointer else ""
             raise Problem("malformed-json", f"{error}{where}") from None
