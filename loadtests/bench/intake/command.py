@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -115,6 +116,7 @@ class _Bench:
         )
         return {
             "machine": machine(),
+            "load_average": os.getloadavg()[0],
             "roles": ["intake"],
             "appendfsync": "always",
             "events_a_batch": self._batches["batches"],
@@ -190,6 +192,9 @@ def ratios(phases: dict[str, Phase]) -> dict[str, float]:
 
 
 def _show(console: Console, found: dict[str, Any]) -> None:
+    if found["load_average"] > len(cores()) + 0.5:
+        busy = f"load average {found['load_average']:.1f}: other work shares the cores, so rates are too low"
+        console.print(f"intake: {busy} and CPU too high", style="yellow", highlight=False)
     columns = (
         "phase",
         "events/s",
