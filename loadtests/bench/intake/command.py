@@ -26,7 +26,7 @@ from loadtests.bench.measuring import cores, machine, usage
 from loadtests.demo.processes import StageFault
 
 _RECIPIENTS = 2_000
-_CONNECTIONS = {"singles": 64, "batches": 16}
+_CONNECTIONS = {"singles": 64, "batches": 48}
 _PROOF_EVENTS_MAX = 40_000
 _FLOOR, _PEER = "floor: GET /healthz here", "peer: empty app on Hypercorn"
 
