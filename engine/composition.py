@@ -57,6 +57,9 @@ QUEUE_FIGURES_SECONDS = 2.0
 MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
 
+WAITING_ROLES = frozenset({"fanout", "dispatch"})
+"""Who waits for the store's bell. An intake rings it for every group of events: it need not hear it too."""
+
 
 class Credentials(NamedTuple):
     """What lanes with the same key share."""
@@ -107,7 +110,8 @@ async def run_process(folder: Path, config: Config, place: int) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_drain_on_signal, parts.drain)
             nursery.start_soon(_drain_when_orphaned, parts.drain)
-            nursery.start_soon(parts.work.run)
+            if WAITING_ROLES.intersection(parts.roles):
+                nursery.start_soon(parts.work.run)
             async with trio.open_nursery() as roles:
                 for role in parts.roles:
                     roles.start_soon(shells[role], parts)

@@ -106,7 +106,7 @@ def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: floa
             program = Program(f"the simulated {name}", module, folder / f"{name}.log", announces=True)
             programs.append(program)
         urls[name] = str(program.announcement(SIMULATOR_SECONDS_MAX)["url"])
-    api_port, gateway_port = _free_ports(2)
+    api_port, gateway_port = free_ports(2)
     addresses = Addresses(
         api_port,
         gateway_port,
@@ -185,7 +185,7 @@ def _write_secret(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free now; all are held until all are found, so that they differ."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]

@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "metrics/": (*NOUNS, "metrics"),
     "loadtests/": ("loadtests",),
     "loadtests/bench/push/": ("loadtests", "channels", *NOUNS),  # the sender is measured by itself
+    "loadtests/bench/intake/": ("loadtests", "queueing.embedded"),  # it starts, kills and counts the CPU of the store
 }
 
 ONE_PLACE = {  # library -> the files or folders that may import it
@@ -48,8 +49,8 @@ ONE_PLACE = {  # library -> the files or folders that may import it
     "aioapns": ("loadtests/bench/push/",),  # peers run in processes of their own
     "pyfcm": (),
     "prometheus_client": ("metrics/",),
-    "starlette": ("engine/intake/", "metrics/"),
-    "hypercorn": ("engine/intake/",),
+    "starlette": ("engine/intake/", "metrics/", "loadtests/bench/intake/"),
+    "hypercorn": ("engine/intake/", "loadtests/bench/intake/"),  # a peer
     "h2": ("channels/simulator/",),
 }
 
