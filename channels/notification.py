@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import compress
+
+import msgspec
 
 from engine.records.event import Event, Text
+from engine.records.placeholder import CHILDREN
 from engine.records.words import Language, Urgency
+from engine.records.work import Batch
 
 PAYLOAD_BYTES_MAX = 4096  # APNs and FCM alike, of the encoded body
 
@@ -26,7 +31,7 @@ _SHORT_BODY_LETTERS = 240
 def shown_texts(event: Event, language: Language) -> Iterator[Text]:
     """Yield the texts that may be shown, best first: whole, cut short, neutral. The first that fits is sent.
 
-    A sensitive event has only the neutral one.
+    A sensitive event has only the neutral one. `{children}` stands in them as it was written: `splice.py` cuts there.
     """
     if not event.sensitive:
         text = event.text(language)
@@ -36,7 +41,13 @@ def shown_texts(event: Event, language: Language) -> Iterator[Text]:
 
 
 def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else text[: letters - 1].rstrip() + "…"
+    if len(text) <= letters:
+        return text
+    end = letters - 1
+    placeholder = text.rfind(CHILDREN, 0, end + len(CHILDREN) - 1)
+    if 0 <= placeholder < end < placeholder + len(CHILDREN):
+        end = placeholder  # never through the middle of it
+    return text[:end].rstrip() + "…"
 
 
 def collapse_key(event: Event) -> str:
@@ -47,6 +58,13 @@ def collapse_key(event: Event) -> str:
     if event.entity is None:
         return event.public_id
     return hashlib.blake2b(event.entity.encode(), digest_size=16).hexdigest()
+
+
+def batch_of_some(batch: Batch, chosen: Sequence[bool]) -> Batch:
+    """The batch of those endpoints that are chosen, with what is personal to them."""
+    endpoints = list(compress(batch.endpoints, chosen))
+    personal = None if batch.personal is None else list(compress(batch.personal, chosen))
+    return msgspec.structs.replace(batch, endpoints=endpoints, personal=personal)
 
 
 def uuid_form(digest_hex: str) -> str:

@@ -11,6 +11,7 @@
     rules/       the pure room: every decision, no await, no clock, no random
     records/     the nouns; outcomes: what a provider can answer; ports: the doors to other rooms
     config       klokke.toml; supervisor: the processes; drain: stopping in order
+    vapid_key    makes the key that push services of browsers know us by
     composition  joins the concrete parts of one process; the only file that knows every room
     __main__     the command line
 

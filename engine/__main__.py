@@ -22,6 +22,7 @@ from engine.config import ConfigFaulty
 from engine.importing import ImportFailed
 from engine.intake.keys import make_key
 from engine.records.errors import StoreMissing, StoreUnavailable
+from engine.vapid_key import KeyFileFaulty, read_or_make
 
 log = structlog.get_logger()
 
@@ -159,11 +160,31 @@ def key(name: str, *, tenants: list[str] | None = None) -> None:
     print(f"tenants = {json.dumps(tenants or ['*'])}\n" + 'scopes = ["events", "directory", "inbox", "ask"]')
 
 
+@app.command
+def vapid(key_file: Path) -> None:
+    """Make the key that push services of browsers know us by, and print what web apps subscribe with.
+
+    A key that is there already is only read: browsers that subscribed with it cannot be reached with another.
+
+    Example:
+
+        ./klokke vapid secrets/vapid.pem
+
+    Args:
+        key_file: where the private key is, or is to be.
+    """
+    made, public = read_or_make(key_file)
+    print(f"{key_file} {'was made' if made else 'was there already'}\n")
+    print("For klokke.toml, in each lane with provider webpush:\n")
+    print(f'vapid_key_file = "{key_file}"\n')
+    print(f"For the web app (applicationServerKey of pushManager.subscribe):\n\n{public}")
+
+
 def main() -> None:
     """Run a command; what is wrong is said in a sentence, never as a traceback."""
     try:
         app()
-    except (ConfigFaulty, ImportFailed, StoreMissing, StoreUnavailable, OSError) as error:
+    except (ConfigFaulty, ImportFailed, KeyFileFaulty, StoreMissing, StoreUnavailable, OSError) as error:
         print(f"klokke: {error}", file=sys.stderr)
         raise SystemExit(1) from None
 

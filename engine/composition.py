@@ -12,29 +12,31 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 import trio
 
 from channels.apns.client import ApnsSender, ApnsSettings
-from channels.apns.credential import ProviderToken
 from channels.email.client import EmailSender
 from channels.email.settings import EmailSettings
 from channels.fcm.client import FcmSender, FcmSettings
-from channels.fcm.credential import AccessToken
 from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
+from channels.shared_tokens import SharedTokens
+from channels.webpush.client import WebPushSender, WebPushSettings
+from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, WebPushLane
 from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
 from engine.intake.app import make_app
 from engine.intake.serving import serve
+from engine.personal import PersonalReader
 from engine.ports import Sender
 from engine.records.errors import StoreUnavailable
 from engine.rules import tickets
+from engine.rules.devices import DeviceRules, PushService
+from engine.rules.quota import usual_burst, within_quota
 from engine.supervisor import wait_for_orphaning
 from engine.upkeep import Upkeep
 from metrics.exposition import new_registry, serving
@@ -54,13 +56,6 @@ MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
 
 
-class Credentials(NamedTuple):
-    """What lanes with the same key share."""
-
-    apns: dict[tuple[str, str, str], ProviderToken]  # by key file, key id and team id
-    fcm: dict[tuple[str, str | None], AccessToken]  # by service account file and file of authorities
-
-
 def wall_ms() -> int:
     """The wall clock in milliseconds."""
     return time.time_ns() // 1_000_000
@@ -76,7 +71,7 @@ class Parts:
         self.worker_name = f"{socket.gethostname()}-{os.getpid()}-{place}"
         self.link = Link(config.store.url or embedded.url(folder / config.store.folder))
         self.work = StoreWork(self.link)
-        self.directory = StoreDirectory(self.link)
+        self.directory = StoreDirectory(self.link, DeviceRules(push_services(config)))
         self.lanes = StoreLanes(self.link, limits(config))
         self.inbox = StoreInbox(self.link)
         self.registry = new_registry()
@@ -159,7 +154,14 @@ async def run_gateway(parts: Parts) -> None:
     """Serve people's inboxes; open streams end with the drain and resume elsewhere."""
     host, port = address(parts.config.gateway.listen)
     secret = parts.secret(parts.config.gateway.ticket_key_file)
-    gateway = Gateway(parts.inbox, parts.work.events, secret, GatewaySettings(host=host, port=port), wall_ms)
+    gateway = Gateway(
+        parts.inbox,
+        parts.work.events,
+        parts.directory.families,
+        secret,
+        GatewaySettings(host=host, port=port),
+        wall_ms,
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gateway.run)
         await parts.drain.wait()
@@ -193,6 +195,7 @@ async def run_dispatch(parts: Parts) -> None:
         wall_ms,
         random.random,
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
+        personal=PersonalReader(parts.directory, parts.inbox, badge_lanes(parts.config)),
     )
     await dispatcher.run(parts.drain)
 
@@ -239,7 +242,7 @@ def _secret_faults(parts: Parts) -> Iterator[str]:
         yield f"gateway.ticket_key_file: must hold at least {tickets.SECRET_BYTES_MIN} random bytes"
     for name, lane in parts.config.lanes.items():
         try:
-            sender(parts, lane, Credentials({}, {}))
+            sender(parts, lane, SharedTokens())
         except KeyError as error:
             yield f"lanes.{name}.service_account_file: {error} is missing in it"
         except ValueError as error:  # its texts name settings, never their content
@@ -265,24 +268,38 @@ def _port_faults(config: Config) -> Iterator[str]:
 
 
 def limits(config: Config) -> dict[str, LaneLimit]:
-    """The rate limits of the lanes that have one; the burst is a quarter of a second's worth unless given."""
-    return {
-        name: LaneLimit(
-            rate_per_second=lane.rate_per_second,
-            burst=lane.burst or max(1, round(lane.rate_per_second / 4)),
-        )
-        for name, lane in config.lanes.items()
-        if isinstance(lane, Limited) and lane.rate_per_second is not None
-    }
+    """The rate limits of the lanes that have one: a rate of their own, a provider's quota, or both."""
+    found: dict[str, LaneLimit] = {}
+    for name, lane in config.lanes.items():
+        rate = lane.rate_per_second
+        if isinstance(lane, FcmLane):
+            rate, burst = within_quota(lane.quota_per_minute, rate, lane.burst)
+            found[name] = LaneLimit(rate_per_second=rate, burst=burst, ramp_seconds=lane.ramp_seconds)
+        elif rate is not None:
+            found[name] = LaneLimit(rate_per_second=rate, burst=lane.burst or usual_burst(rate))
+    return found
+
+
+def badge_lanes(config: Config) -> frozenset[str]:
+    """The lanes whose messages carry the unread count."""
+    pushing = ApnsLane | FcmLane | WebPushLane
+    return frozenset(name for name, lane in config.lanes.items() if isinstance(lane, pushing) and lane.badge)
+
+
+def push_services(config: Config) -> Iterator[PushService]:
+    """The push services whose subscriptions are taken, each with its lane."""
+    for name, lane in config.lanes.items():
+        if isinstance(lane, WebPushLane):
+            yield PushService(name, lane.origin, lane.app)
 
 
 def senders(parts: Parts) -> Mapping[str, Sender]:
     """One way out per lane. Lanes with the same key share one token, as Apple asks."""
-    shared = Credentials({}, {})
+    shared = SharedTokens()
     return {name: sender(parts, lane, shared) for name, lane in parts.config.lanes.items()}
 
 
-def sender(parts: Parts, lane: Lane, shared: Credentials) -> Sender:
+def sender(parts: Parts, lane: Lane, shared: SharedTokens) -> Sender:
     """The way out of one lane.
 
     Raises:
@@ -293,17 +310,16 @@ def sender(parts: Parts, lane: Lane, shared: Credentials) -> Sender:
             return _apns(parts, lane, shared)
         case FcmLane():
             return _fcm(parts, lane, shared)
+        case WebPushLane():
+            return _web_push(parts, lane)
         case EmailLane():
             return _email(parts, lane)
         case _:
             return InappSender(parts.inbox)
 
 
-def _apns(parts: Parts, lane: ApnsLane, shared: Credentials) -> ApnsSender:
+def _apns(parts: Parts, lane: ApnsLane, shared: SharedTokens) -> ApnsSender:
     pem = parts.secret(lane.key_file)
-    which = (lane.key_file, lane.key_id, lane.team_id)
-    if which not in shared.apns:
-        shared.apns[which] = ProviderToken(pem, lane.key_id, lane.team_id)
     settings = ApnsSettings(
         topic=lane.topic,
         team_id=lane.team_id,
@@ -313,12 +329,11 @@ def _apns(parts: Parts, lane: ApnsLane, shared: Credentials) -> ApnsSender:
         ca_file=_beside(parts, lane.ca_file),
         connections_max=lane.connections_max,
     )
-    return ApnsSender(settings, shared.apns[which])
+    return ApnsSender(settings, shared.apns(settings))
 
 
-def _fcm(parts: Parts, lane: FcmLane, shared: Credentials) -> FcmSender:
+def _fcm(parts: Parts, lane: FcmLane, shared: SharedTokens) -> FcmSender:
     account = json.loads(parts.secret(lane.service_account_file))
-    which = (lane.service_account_file, lane.ca_file)
     settings = FcmSettings(
         project_id=account["project_id"],
         client_email=account["client_email"],
@@ -328,11 +343,20 @@ def _fcm(parts: Parts, lane: FcmLane, shared: Credentials) -> FcmSender:
         ca_file=_beside(parts, lane.ca_file),
         connections_max=lane.connections_max,
     )
-    if which not in shared.fcm:
-        shared.fcm[which] = AccessToken(
-            settings.client_email, settings.private_key_pem, settings.token_uri, settings.ca_file
+    return FcmSender(settings, shared.fcm(settings))
+
+
+def _web_push(parts: Parts, lane: WebPushLane) -> WebPushSender:
+    return WebPushSender(
+        WebPushSettings(
+            origin=lane.origin,
+            private_key_pem=parts.secret(lane.vapid_key_file),
+            subject=lane.subject,
+            ca_file=_beside(parts, lane.ca_file),
+            allow_private=lane.allow_private,
+            connections_max=lane.connections_max,
         )
-    return FcmSender(settings, shared.fcm[which])
+    )
 
 
 def _email(parts: Parts, lane: EmailLane) -> EmailSender:

@@ -6,6 +6,7 @@ Nothing here reads the environment at import; `load` is called once, by the supe
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -17,11 +18,16 @@ from msgspec import Meta
 
 from engine.intake.keys import Service
 from engine.records.words import EMAIL_LANE, INAPP_LANE
+from engine.rules.quota import rate_for
 
 Port = Annotated[str, Meta(pattern=r"^[A-Za-z0-9.\-\[\]:]+:[0-9]{1,5}$")]
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
+
+# The first 16 letters of a lane's name go into delivery ids (`engine.records.work`): longer names could share them.
+_WEB_LANE = re.compile(r"webpush\.[a-z0-9]{1,8}")
+_IN_DIGITS = re.compile(r"[0-9.]+|0x.*|\[.*")
 
 ROLES = ("intake", "gateway", "fanout", "upkeep", "dispatch")
 
@@ -77,6 +83,9 @@ class Dispatch(Setting, frozen=True, kw_only=True):
     answer_seconds: Positive = 15.0
 
 
+FCM_QUOTA_PER_MINUTE = 600_000  # what Google gives a project unless it is asked for more
+
+
 class Limited(Setting, frozen=True, kw_only=True):
     """Base of every lane: people per second and burst; without a rate the lane is as fast as it can."""
 
@@ -94,15 +103,35 @@ class ApnsLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="ap
     key_file: Text  # the .p8 file: an ES256 private key in PEM
     ca_file: Text | None = None
     connections_max: Count = 4
+    badge: bool = False  # send each person's unread count; costs a read of their inbox (docs/operations.md)
 
 
 class FcmLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="fcm"):
-    """Firebase Cloud Messaging: one lane per project. The quota of a project is 600,000 a minute by default."""
+    """Firebase Cloud Messaging: one lane per app. Lanes of one project share its quota: give each its part.
+
+    `ramp_seconds` is how long an idle lane takes to its full rate, at least 60 by Google's wish; 0 is at once.
+    """
 
     url: Text = "https://fcm.googleapis.com"
     service_account_file: Text  # the JSON file with project_id, client_email, private_key, token_uri
     ca_file: Text | None = None
     connections_max: Count = 4
+    badge: bool = False  # send each person's unread count, as the number on the notification
+    quota_per_minute: Annotated[int, Meta(ge=60)] = FCM_QUOTA_PER_MINUTE
+    ramp_seconds: Annotated[float, Meta(ge=0, le=3600)] = 60.0
+
+
+class WebPushLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="webpush"):
+    """One push service of browsers. Subscriptions are taken for the origins of these lanes only."""
+
+    origin: Annotated[str, Meta(pattern=r"^https://[a-z0-9.\-]+(:[0-9]{1,5})?$(?!\n)")]
+    vapid_key_file: Text  # a P-256 private key in PEM; ./klokke vapid makes one
+    subject: Annotated[str, Meta(pattern=r"^(mailto:|https://)[\x21-\x7e]+$(?!\n)")]  # whom the service may write to
+    app: Annotated[str, Meta(pattern=r"^[a-z]{1,12}$(?!\n)")] | None = None  # left out: browsers of every app
+    ca_file: Text | None = None
+    badge: bool = False  # send each person's unread count, as the number on the app's icon
+    allow_private: bool = False  # connect to loopback and private addresses: simulators only
+    connections_max: Count = 2
 
 
 class EmailLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="smtp"):
@@ -123,8 +152,14 @@ class InappLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="i
     """The inbox; its lane is called `inapp`."""
 
 
-Lane = ApnsLane | FcmLane | EmailLane | InappLane
-LANES: dict[str, type[Setting]] = {"apns": ApnsLane, "fcm": FcmLane, "smtp": EmailLane, "inapp": InappLane}
+Lane = ApnsLane | FcmLane | WebPushLane | EmailLane | InappLane
+LANES: dict[str, type[Setting]] = {
+    "apns": ApnsLane,
+    "fcm": FcmLane,
+    "webpush": WebPushLane,
+    "smtp": EmailLane,
+    "inapp": InappLane,
+}
 
 
 class Config(Setting, frozen=True, kw_only=True):
@@ -213,9 +248,57 @@ def _lane_faults(lanes: Any) -> Iterator[str]:
         wanted = {"smtp": EMAIL_LANE, "inapp": INAPP_LANE}.get(str(provider))
         if wanted and name != wanted:
             yield f"lanes.{name}: a lane with provider {provider} must be called {wanted}"
-        if not wanted and not name.startswith(f"{provider}."):
+        if provider == "webpush":
+            yield from _web_lane_faults(name, lane)
+        elif not wanted and not name.startswith(f"{provider}."):
             yield f"lanes.{name}: must be called {provider}.<app>, as in {provider}.parent"
         yield from _table_faults(f"lanes.{name}", lane, struct)
+        if provider == "fcm":
+            yield from _burst_faults(f"lanes.{name}", lane)
+    yield from _shared_quota_faults({name: lane for name, lane in lanes.items() if isinstance(lane, dict)})
+    yield from _same_origin_faults(lanes)
+
+
+def _web_lane_faults(name: str, lane: Mapping[str, Any]) -> Iterator[str]:
+    if not _WEB_LANE.fullmatch(name):
+        yield f"lanes.{name}: must be called webpush.<service> with 1 to 8 small letters or digits, as in webpush.fcm"
+    host = str(lane.get("origin", "")).removeprefix("https://").partition(":")[0]
+    if lane.get("allow_private") is not True and _IN_DIGITS.fullmatch(host):
+        yield f"lanes.{name}.origin: must name a host; digits need allow_private = true (simulators only)"
+
+
+def _same_origin_faults(lanes: Mapping[str, Any]) -> Iterator[str]:
+    """A browser's lane is found by its origin and app: each pair has one lane."""
+    first: dict[tuple[str, str], str] = {}
+    for name, lane in lanes.items():
+        if isinstance(lane, dict) and lane.get("provider") == "webpush":
+            before = first.setdefault((str(lane.get("origin")), str(lane.get("app"))), name)
+            if before != name:
+                yield f"lanes.{name}.origin: {before} has the same one for the same app"
+
+
+def _burst_faults(name: str, lane: Mapping[str, Any]) -> Iterator[str]:
+    quota, burst = lane.get("quota_per_minute", FCM_QUOTA_PER_MINUTE), lane.get("burst")
+    if type(quota) is int and type(burst) is int and quota > 0:
+        try:
+            rate_for(quota, burst)
+        except ValueError as error:
+            yield f"{name}.{error}"
+
+
+def _shared_quota_faults(lanes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Google counts by project: lanes with one service account must say how they share its quota."""
+    first: dict[str, str] = {}
+    for name, lane in lanes.items():
+        account = lane.get("service_account_file")
+        if lane.get("provider") != "fcm" or not isinstance(account, str):
+            continue
+        other = first.setdefault(account, name)
+        if other != name and ("quota_per_minute" not in lane or "quota_per_minute" not in lanes[other]):
+            yield (
+                f"lanes.{name}.quota_per_minute: shares a service account with {other}, and so its project's quota; "
+                "set it for each, so that they add up to it"
+            )
 
 
 def _layout_faults(processes: Any) -> Iterator[str]:

@@ -21,7 +21,7 @@ in 16 hexadecimal digits, `<q>` a queue: `<lane>|<urgency 0..3>`; the planning q
     {w3}:expiry                zset    events by the time to look at them again (ms; home shard only)
     {w3}:stopped               set     stopped events that still have something to sweep
 
-    {lanes}:lane:<lane>        hash    tokens, as of when; slow until, why
+    {lanes}:lane:<lane>        hash    tokens, as of when; slow until, why; pace, since when, used
     {lanes}:parked             hash    lane -> why
 """
 

@@ -38,7 +38,7 @@ INVALID_TOKEN = Rejected(reason="INVALID_ARGUMENT_TOKEN", endpoint_gone=True)
 INVALID = Rejected(reason="INVALID_ARGUMENT", our_fault=True)  # never a reason to give up a token
 UNAUTHENTICATED = Unreachable(reason="UNAUTHENTICATED", park=True)  # after a renewed access token was refused too
 DEVICE_QUOTA = Throttled(reason="QUOTA_EXCEEDED_DEVICE", lane_wide=False)
-QUOTA = Throttled(reason="QUOTA_EXCEEDED", lane_wide=True)
+QUOTA = Throttled(reason="QUOTA_EXCEEDED", lane_wide=True, is_certain=True)  # Google counts the project
 UNAVAILABLE = Throttled(reason="UNAVAILABLE", lane_wide=True)
 
 TABLE: dict[tuple[int, str], Outcome] = {

@@ -17,7 +17,7 @@ from channels.http2.headers import Template
 from channels.http2.jobs import Answer, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
 from channels.http2.tls import client_context
-from channels.notification import uuid_form
+from channels.notification import batch_of_some, uuid_form
 from channels.wire_outcomes import failure_outcome
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Unreachable
 from engine.records.work import Batch, delivery_ids
@@ -90,7 +90,7 @@ class FcmSender:
             return [self._no_token()] * len(tokens)
         ids = [uuid_form(one.hex()).encode() for one in delivery_ids(batch)]
         ttl = payload.ttl_seconds(batch.event, int(self._now() * 1000))
-        bodies = self._payload(batch.event, batch.language).bodies(tokens, ids, ttl)
+        bodies = self._payload(batch.event, batch.language).bodies(tokens, ids, ttl, batch.personal)
         results = await self._post(bodies, authorization, stop_at)
         if all(result[0] == 200 for result in results):
             return [ACCEPTED] * len(results)
@@ -99,8 +99,8 @@ class FcmSender:
     async def _send_well_formed(self, batch: Batch, tokens: list[bytes]) -> list[Outcome]:
         """Some tokens hold letters that no FCM token has: they cannot be sent, and never could be."""
         good = [bool(token) and not token.translate(None, _TOKEN_LETTERS) for token in tokens]
-        endpoints = [endpoint for endpoint, is_good in zip(batch.endpoints, good, strict=True) if is_good]
-        sent = iter(await self.send(msgspec.structs.replace(batch, endpoints=endpoints)) if endpoints else ())
+        sendable = batch_of_some(batch, good)
+        sent = iter(await self.send(sendable) if sendable.endpoints else ())
         return [next(sent) if is_good else _MALFORMED for is_good in good]
 
     def _no_token(self) -> Unreachable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
@@ -26,10 +27,11 @@ _PING = frames.frame(frames.PING, 0, 0, b"klokke..")
 
 
 class Origin(NamedTuple):
-    """Where requests go: `https://host:port`."""
+    """Where requests go: `https://host:port`; with `is_public_only` never to loopback or a private network."""
 
     host: str
     port: int = 443
+    is_public_only: bool = False
 
     @classmethod
     def parse(cls, url: str) -> Origin:
@@ -167,6 +169,9 @@ async def open_connection(
     try:
         with trio.fail_after(CONNECT_SECONDS):
             stream = await trio.open_tcp_stream(origin.host, origin.port)
+            # The address that we are connected to, not one that was looked up before: a name can change its mind.
+            if origin.is_public_only and not is_public(stream.socket.getpeername()[0]):
+                raise ConnectFailed("private_address")
             _keep_alive(stream)
             tls = TlsPump(stream, context, origin.host)
             await tls.handshake()
@@ -189,6 +194,21 @@ async def open_connection(
         if reason is None:
             raise
         raise ConnectFailed(reason) from error
+
+
+_IPV4_INSIDE = frozenset(int(ipaddress.IPv6Address(prefix)) >> 32 for prefix in ("::", "::ffff:0:0", "64:ff9b::"))
+"""Mapped, compatible (both RFC 4291) and NAT64 (RFC 6052) addresses: the last 32 bits are an IPv4 address."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open internet; an IPv4 address in IPv6 clothes is judged by itself."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if int(ip) >> 32 in _IPV4_INSIDE:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if ip.sixtofour is not None or ip.teredo is not None:
+            return False  # tunnels of another age: no push service is behind one
+    return bool(ip.is_global and not ip.is_multicast)
 
 
 def _why(error: BaseException) -> str | None:

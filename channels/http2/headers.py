@@ -18,6 +18,10 @@ HEADER_LIST_BYTES_MAX = 65_536
 _BLOCKS_MAX = 64  # encoded templates kept per connection; there is one per event, so old ones are worth nothing
 _KNOWN_ANSWERS_MAX = 128
 
+# `:status: 201` is in no static table: entry 8's name and a literal of three kinds, its value plain or Huffman-coded.
+_CREATED = tuple(first + value for first in (b"\x08", b"\x48", b"\x18") for value in (b"\x03201", b"\x82\x10\x03"))
+_CREATED_HEADERS: tuple[Header, ...] = ((b":status", b"201"),)
+
 Header = tuple[bytes, bytes]
 
 
@@ -179,6 +183,9 @@ class AnswerReader:
         known = self._known.get(block)
         if known is not None:
             return known
+        # A push service answers each push with 201 and a Location of its own: decoding that costs 50 us for nothing.
+        if self._is_stateless and block.startswith(_CREATED):
+            return _CREATED_HEADERS
         try:
             headers = tuple((bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True))
         except OversizedHeaderListError as error:

@@ -112,6 +112,8 @@ class _Connection:
         self._talker: Talker | None = None
         self._scope = trio.CancelScope()
         self._news = trio.Event()
+        self._goes_on = trio.Event()  # set when a step that stalled us is over
+        self._goes_on.set()
 
     async def run(self) -> None:
         with self._scope:
@@ -126,9 +128,17 @@ class _Connection:
     def enter_step(self, step: Step | None) -> None:
         if step is not None and step.down:
             self._scope.cancel()
-        elif self._talker is not None:
+            return
+        self._stall(step)
+        if self._talker is not None:
             self._talker.enter_step(step)
             self._wake()
+
+    def _stall(self, step: Step | None) -> None:
+        if step is None or not step.stall:
+            self._goes_on.set()
+        elif self._goes_on.is_set():
+            self._goes_on = trio.Event()
 
     async def _talk(self) -> None:
         with trio.move_on_after(_HANDSHAKE_SECONDS_MAX) as shaking:
@@ -136,6 +146,7 @@ class _Connection:
         if shaking.cancelled_caught:
             return
         self._talker = talker
+        self._stall(self._faults.step)
         talker.enter_step(self._faults.step)
         try:
             async with trio.open_nursery() as nursery:
@@ -163,6 +174,8 @@ class _Connection:
                 talker.wants_tls = False
                 await self._provider.upgrade(self._pipe)
             data = await self._pipe.read()
+            if not self._goes_on.is_set():  # what came is thought about when the script lets us
+                await self._goes_on.wait()
             if not data:
                 return
 

@@ -41,6 +41,7 @@ MintTicket = Callable[[int, str, int], str]
 
 TICKET_MS = 3_600_000  # apps ask again; a stolen ticket dies within the hour
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}\Z")
+_FIELD = re.compile(r"[a-z0-9_.\[\]]+\Z")
 _DONE = Answer(204)
 
 
@@ -123,15 +124,22 @@ class PeopleCalls:
         """Register a device. A token has one owner: it leaves whoever had it before."""
         device: Device = await call.json(Device)
         person = await self._person(call, path_id(call))
-        if not await self._register_device(person.id, device, self._now_ms()):
+        try:
+            is_known = await self._register_device(person.id, device, self._now_ms())
+        except ChangeRefused as error:
+            raise invalid([Fault(_pointer(str(error)), "refused", str(error))]) from None
+        if not is_known:
             raise _nobody()
         return _DONE
 
     async def remove_device(self, call: Call) -> Answer:
         """Sign a device out; one that is not there is gone already."""
         gone: DeviceGone = await call.json(DeviceGone)
+        name = gone.token or gone.endpoint
+        if not name or (gone.token and gone.endpoint):
+            raise invalid([Fault("/token", "missing", "give the token of a phone or the endpoint of a browser")])
         return await self._change(
-            call, lambda person: replace(person, devices=tuple(d for d in person.devices if d.token != gone.token))
+            call, lambda person: replace(person, devices=tuple(d for d in person.devices if d.name != name))
         )
 
     # --- groups, institutions, strategies ----------------------------------------------------------------------
@@ -199,7 +207,7 @@ class PeopleCalls:
         try:
             person = await self._directory.change(path_id(call), checked, self._now_ms())
         except ChangeRefused as error:
-            raise invalid([Fault("", "refused", str(error))]) from None
+            raise invalid([Fault(_pointer(str(error)), "refused", str(error))]) from None
         if person is None or not call.caller.may_see(person.tenant):
             raise _nobody()
         return _DONE
@@ -207,7 +215,7 @@ class PeopleCalls:
     async def _apply(self, line: Line) -> None:
         refusals = await self._directory.apply([(1, line)], self._now_ms())
         if refusals:
-            raise invalid([Fault("", "refused", refusal.reason) for refusal in refusals])
+            raise invalid([Fault(_pointer(refusal.reason), "refused", refusal.reason) for refusal in refusals])
 
     async def _check_owner(self, call: Call, scope: str) -> None:
         """What exists under this name belongs to a tenant of the key; a fresh name belongs to nobody."""
@@ -234,6 +242,12 @@ def path_id(call: Call) -> str:
     if not _ID.match(id):
         raise Problem("not-found", "An id has 1 to 64 letters, digits, dots, dashes or underscores.")
     return str(id)
+
+
+def _pointer(reason: str) -> str:
+    """The directory's reasons begin with the field, as `devices[0].token: ...`: the same as a JSON pointer."""
+    field, colon, _ = reason.partition(": ")
+    return "/" + re.sub(r"\[(\d+)\]", r"/\1", field).replace(".", "/") if colon and _FIELD.match(field) else ""
 
 
 def _nobody() -> Problem:

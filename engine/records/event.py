@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.records.placeholder import CHILDREN
 from engine.records.words import Category, Kind, Language, Role, Urgency
 
 SHARD_COUNT = 16
@@ -101,6 +102,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether a whole institution or more is addressed: in-app keeps it on shelves, not in each person's list."""
         terms = self.audience.include
         return any(term.institution or term.municipality or term.everyone for term in terms)
+
+    @property
+    def names_children(self) -> bool:
+        """Whether a text holds `{children}`, so that readers get different words."""
+        return any(CHILDREN in text.body or CHILDREN in text.title for text in self.content.texts.values())
 
     def text(self, language: Language) -> Text:
         return self.content.texts.get(language) or self.content.texts[Language.DA]

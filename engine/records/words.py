@@ -45,6 +45,7 @@ class Language(StrEnum):
 class Platform(StrEnum):
     IOS = "ios"
     ANDROID = "android"
+    WEB = "web"
 
 
 class Kind(StrEnum):
@@ -96,7 +97,10 @@ _PROVIDERS = {Platform.IOS: "apns", Platform.ANDROID: "fcm"}
 
 
 def device_lane(platform: Platform, app: str) -> str:
-    """Name the lane that reaches a device: one per provider and app, `apns.parent` for example."""
+    """Name the lane that reaches a phone: one per provider and app, `apns.parent` for example.
+
+    A browser's lane follows from its push service, which the configuration knows: `engine.rules.devices`.
+    """
     return f"{_PROVIDERS[platform]}.{app}"
 
 

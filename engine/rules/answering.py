@@ -71,7 +71,8 @@ def read_answers(
     wait_seconds = health.breaker.hear(len(outcomes), failure_count(outcomes))
     lane = lane_step(outcomes, now_ms=now_ms, draw=draw())
     if wait_seconds is not None and not isinstance(lane, Park):
-        lane = Slow(now_ms + round(1000 * wait_seconds), PROVIDER_DOWN)
+        until_ms = now_ms + round(1000 * wait_seconds)
+        lane = lane if lane is not None and lane.until_ms > until_ms else Slow(until_ms, PROVIDER_DOWN)
     if is_tripped:
         lane = Park(health.guard.reason)
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import tempfile
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -84,14 +85,17 @@ def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: floa
     _write_secret(folder / "api.key", api_key.encode())
     _write_secret(folder / "ticket.key", secrets.token_bytes(32))
     apns_public = _write_pair(folder / "apns.key", ec.generate_private_key(ec.SECP256R1()))
+    vapid_key = ec.generate_private_key(ec.SECP256R1())
+    _write_pair(folder / "vapid.key", vapid_key)
     fcm_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     fcm_public = _write_pair(folder / "fcm.key", fcm_key)
     say("starting the simulated providers")
-    ledgers = {name: folder / f"{name}.tsv" for name in ("apns", "fcm", "smtp")}
+    ledgers = {name: folder / f"{name}.tsv" for name in ("apns", "fcm", "webpush", "smtp")}
     topics = [option for topic in TOPICS.values() for option in ("--topic", topic)]
     options = {
         "apns": ["--public-key", str(apns_public), "--key-id", KEY_ID, "--team-id", TEAM_ID, *topics],
         "fcm": ["--public-key", str(fcm_public), "--project", PROJECT],
+        "webpush": ["--vapid-key", _application_server_key(vapid_key)],
         "smtp": [],
     }
     urls = {}
@@ -104,7 +108,13 @@ def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: floa
         urls[name] = str(program.announcement(SIMULATOR_SECONDS_MAX)["url"])
     api_port, gateway_port = _free_ports(2)
     addresses = Addresses(
-        api_port, gateway_port, _free_run(_METRICS_PORTS), urls["apns"], urls["fcm"], urlsplit(urls["smtp"]).netloc
+        api_port,
+        gateway_port,
+        _free_run(_METRICS_PORTS),
+        urls["apns"],
+        urls["fcm"],
+        urls["webpush"],
+        urlsplit(urls["smtp"]).netloc,
     )
     _write_service_account(folder, addresses.fcm_url)
     config = folder / "klokke.toml"
@@ -151,6 +161,12 @@ def _write_pair(path: Path, key: PrivateKeyTypes) -> Path:
     public = path.with_suffix(".pub")
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return public
+
+
+def _application_server_key(key: ec.EllipticCurvePrivateKey) -> str:
+    """The public key as browsers subscribe with it."""
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return urlsafe_b64encode(point).rstrip(b"=").decode()
 
 
 def _write_service_account(folder: Path, fcm_url: str) -> None:

@@ -13,7 +13,9 @@ import trio
 from engine.ports import Refusal
 from engine.records.errors import ChangeRefused
 from engine.records.person import Gone, Group, Institution, Line, Person
+from engine.rules.devices import DeviceRules
 from queueing.directory import keys
+from queueing.directory.addresses import address_of, is_foreign
 from queueing.directory.card import Card, decode
 from queueing.directory.catalogue import Catalogue, CataloguePart
 from queueing.directory.check import Known, check_catalogue, check_gone, check_person, posts_of
@@ -31,7 +33,11 @@ _LINES_WITHOUT_REST = 250
 class Importer:
     """Applies lines of people, groups and strategies."""
 
-    def __init__(self, link: Link, committer: Committer, catalogue: Catalogue, digests: Digests) -> None:
+    def __init__(
+        self, link: Link, committer: Committer, catalogue: Catalogue, digests: Digests, devices: DeviceRules
+    ) -> None:
+        self._devices = devices
+        self._is_foreign = is_foreign(devices)
         self._link = link
         self._committer = committer
         self._catalogue = catalogue
@@ -46,7 +52,7 @@ class Importer:
         for at, (number, line) in enumerate(lines):
             reason: str | None
             if isinstance(line, Person):
-                reason = check_person(line, known)
+                reason = check_person(line, known, self._devices)
                 people[line.id] = line
             elif isinstance(line, Gone):
                 reason = check_gone(line, known)
@@ -76,7 +82,7 @@ class Importer:
             ChangeRefused: the line is refused; the text says why.
         """
         known = await self._read_references([(1, line)])
-        reason = check_person(line, known)
+        reason = check_person(line, known, self._devices)
         if reason is not None:
             raise ChangeRefused(reason)
         upsert = self._upsert(line, known, now_ms, present)
@@ -124,8 +130,8 @@ class Importer:
 
     def _upsert(self, line: Person, known: Known, now_ms: int, expected: Card | None) -> Upsert:
         number = known.numbers[line.id]
-        stay = devices_that_stay(line.devices)
-        texts = [device.token.encode() for device in stay]
+        stay = devices_that_stay(line.devices, self._devices.lane_of)
+        texts = [address_of(device) for device in stay]
         if line.email is not None:
             texts.append(line.email.encode())
         addresses = {self._digests.of(text): text for text in texts}
@@ -137,13 +143,14 @@ class Importer:
             unheard = any(guardian in cards and not cards[guardian].follows_child(number) for guardian in guardians)
         return Upsert(
             line=line,
-            devices=stay,
+            device_lanes=[self._devices.lane_of(device) for device in stay],
             posts=posts_of(line, known.tenants),
             guardians=guardians,
             addresses=addresses,
             now_ms=now_ms,
             touch=unheard,
             remind=unheard,
+            is_foreign=self._is_foreign,
             expected=expected,
         )
 
@@ -174,7 +181,7 @@ def batches(lines: Numbered) -> Iterator[Numbered]:
     for at, (_, line) in enumerate(lines):
         if not isinstance(line, Person | Gone):
             continue
-        there = [device.token for device in line.devices] if isinstance(line, Person) and line.devices else ()
+        there = [device.name for device in line.devices] if isinstance(line, Person) and line.devices else ()
         if at - first >= BATCH_LINES or line.id in ids or not tokens.isdisjoint(there):
             yield lines[first:at]
             first = at

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.records.person import Gone, Group, Institution, Person, Strategy
 from engine.records.words import Role
+from engine.rules.devices import DeviceRules
 from engine.rules.membership import Place, Post
 from queueing.directory.card import Card
 
@@ -44,12 +45,12 @@ def check_gone(line: Gone, known: Known) -> str | None:
     return None
 
 
-def check_person(line: Person, known: Known) -> str | None:
+def check_person(line: Person, known: Known, devices: DeviceRules) -> str | None:
     """Take a person into `known`, or say what is wrong with its line."""
     wrong = (
         _wrong_profile(line, known)
         or (_wrong_guardian(line, known) if line.guardians else None)
-        or ("devices: two of them have the same token" if _repeats([d.token for d in line.devices]) else None)
+        or (_wrong_device(line, devices) if line.devices else None)
     )
     if wrong is None:
         known.living.add(line.id)
@@ -76,6 +77,14 @@ def _wrong_profile(line: Person, known: Known) -> str | None:
             if parent != profile.institution:
                 return f"{field}.groups: group {group!r} belongs to another institution"
     return None
+
+
+def _wrong_device(line: Person, devices: DeviceRules) -> str | None:
+    for at, device in enumerate(line.devices):
+        fault = devices.fault_of(device)
+        if fault is not None:
+            return f"devices[{at}].{fault.field}: {fault.sentence}"
+    return "devices: two of them have the same token or endpoint" if _repeats([d.name for d in line.devices]) else None
 
 
 def _wrong_guardian(line: Person, known: Known) -> str | None:

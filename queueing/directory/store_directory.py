@@ -9,11 +9,14 @@ import trio
 
 from engine.ports import Changes, Refusal
 from engine.records.errors import ChangeRefused
+from engine.records.family import Family
 from engine.records.person import Device, Line, Person
 from engine.records.roster import Roster
 from engine.records.words import Category, Channel
 from engine.records.work import Endpoint
+from engine.rules.devices import DeviceRules
 from queueing.directory import journal, reads
+from queueing.directory.addresses import address_of
 from queueing.directory.apply import Importer, batches
 from queueing.directory.catalogue import Catalogue
 from queueing.directory.commit import Committer, Entry
@@ -26,8 +29,10 @@ from queueing.link import Link
 class StoreDirectory:
     """People, groups and planes (see `engine.ports.Directory`). Many processes may write at the same time."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, devices: DeviceRules | None = None) -> None:
+        """`devices` knows the push services that are configured; without it no browser is taken."""
         link.know(SCRIPTS)
+        self._devices = devices or DeviceRules()
         self._link = link
         self._catalogue = Catalogue(link)
         self._committer = Committer(link)
@@ -52,6 +57,9 @@ class StoreDirectory:
     async def guardians(self, ids: Collection[str]) -> Roster:
         return await reads.read_guardians(self._link, ids)
 
+    async def families(self, people: Roster) -> dict[int, Family]:
+        return await reads.read_families(self._link, people)
+
     async def planes(self, blocks: Collection[int], names: Collection[str]) -> dict[str, Roster]:
         return await reads.read_planes(self._link, blocks, names)
 
@@ -65,7 +73,7 @@ class StoreDirectory:
         return await self._catalogue.scope_tenant(scope)
 
     async def person(self, id: str) -> Person | None:
-        found = await reads.read_person(self._link, id)
+        found = await reads.read_person(self._link, id, self._devices)
         return None if found is None else found[0]
 
     # --- writing -----------------------------------------------------------------------------------------------
@@ -85,7 +93,7 @@ class StoreDirectory:
         """
         while True:
             async with self._turn() as importer:
-                found = await reads.read_person(self._link, id)
+                found = await reads.read_person(self._link, id, self._devices)
                 if found is None:
                     return None
                 present, card = found
@@ -100,12 +108,19 @@ class StoreDirectory:
 
         Unlike `change` it tells a repeated registration from none, which is what a late 410 must know.
         False when there is no such person.
+
+        Raises:
+            ChangeRefused: the device is not taken, a browser of a push service that is not configured for example.
         """
+        fault = self._devices.fault_of(device)
+        if fault is not None:
+            raise ChangeRefused(f"{fault.field}: {fault.sentence}")
         number = (await reads.read_living(self._link, [id])).get(id)
         if number is None:
             return False
-        digests = Digests(await read_secret(self._link))
-        return await self._mutate(number, register(device, digests.of(device.token.encode()), now_ms))
+        address = address_of(device)
+        digest = Digests(await read_secret(self._link)).of(address)
+        return await self._mutate(number, register(self._devices.lane_of(device), digest, address, now_ms))
 
     async def retire(self, lane: str, slot: int, number: int, generation: int, gone_since_ms: int | None) -> bool:
         return await self._mutate(
@@ -129,7 +144,7 @@ class StoreDirectory:
             if self._importer is None:
                 digests = Digests(await read_secret(self._link))
                 await self._committer.repair()
-                self._importer = Importer(self._link, self._committer, self._catalogue, digests)
+                self._importer = Importer(self._link, self._committer, self._catalogue, digests, self._devices)
             try:
                 yield self._importer
             except ChangeRefused:

@@ -25,8 +25,13 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "channels/http2/": ("channels.http2",),
     "channels/simulator/": ("channels.simulator",),
     # tickets are signed by one room and checked by another: one pure file holds both directions
-    "channels/email/": (*NOUNS, "channels", "engine.rules.tickets"),
-    "channels/inapp/": (*NOUNS, "channels", "engine.rules.tickets"),
+    "channels/email/": (*NOUNS, "channels", "engine.rules.tickets", "engine.rules.children"),
+    "channels/inapp/": (
+        *NOUNS,
+        "channels",
+        "engine.rules.tickets",
+        "engine.rules.children",
+    ),  # items are worded when read
     "channels/": (*NOUNS, "channels"),
     "queueing/": (*NOUNS, "queueing"),
     "queueing/directory/": (*NOUNS, "queueing", "engine.rules"),  # planes and rosters are derived by rule when written

@@ -35,7 +35,7 @@ from channels.simulator.script import Script, check
 from channels.simulator.serving import Provider, Server, listen
 from engine.outcomes import Outcome
 from engine.ports import Sender
-from tests.channels.meanings import fault, gone, later, park, slow
+from tests.channels.meanings import fault, gone, later, park, quota, slow
 from tests.channels.test_push_clients import ec_key, pem, rsa_key
 
 STREAMS = 100
@@ -243,9 +243,9 @@ def fcm_wanted() -> list[Wanted]:
         Wanted(403, "PERMISSION_DENIED", "", park("PERMISSION_DENIED")),
         Wanted(404, "UNREGISTERED", "", gone("UNREGISTERED")),
         Wanted(404, "NOT_FOUND", "", park("NOT_FOUND")),
-        Wanted(429, "QUOTA_EXCEEDED", "", slow("QUOTA_EXCEEDED", True, 60.0)),
-        Wanted(429, "QUOTA_EXCEEDED", 17, slow("QUOTA_EXCEEDED", True, 17.0)),
-        Wanted(429, "QUOTA_EXCEEDED", _http_date(7_200), slow("QUOTA_EXCEEDED", True, 3_600.0)),
+        Wanted(429, "QUOTA_EXCEEDED", "", quota(60.0)),
+        Wanted(429, "QUOTA_EXCEEDED", 17, quota(17.0)),
+        Wanted(429, "QUOTA_EXCEEDED", _http_date(7_200), quota(3_600.0)),
         Wanted(500, "INTERNAL", "", later("INTERNAL")),
         Wanted(502, "UNAVAILABLE", "", slow("UNAVAILABLE", True, 10.0)),
         Wanted(503, "UNAVAILABLE", 0, slow("UNAVAILABLE", True, 1.0)),

@@ -23,3 +23,8 @@ def later(reason: str) -> Outcome:
 
 def slow(reason: str, lane_wide: bool, seconds: float | None = None) -> Outcome:
     return Throttled(reason=reason, lane_wide=lane_wide, retry_after_seconds=seconds)
+
+
+def quota(seconds: float) -> Throttled:
+    """The project's quota is used up: one answer speaks for the lane."""
+    return Throttled(reason="QUOTA_EXCEEDED", lane_wide=True, retry_after_seconds=seconds, is_certain=True)

@@ -15,17 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.apns.client import ApnsSender
-from channels.apns.credential import RENEW_AFTER_SECONDS, RENEW_AGAIN_SECONDS, ProviderToken
+from channels.apns.credential import RENEW_AFTER_SECONDS, ProviderToken
 from channels.fcm.client import FcmSender
 from channels.fcm.credential import AccessToken
 from channels.http2.connection import Origin
 from channels.http2.jobs import OK
 from channels.http2.pool import PoolSettings
+from channels.signed_token import RENEW_AGAIN_SECONDS
 from channels.simulator.answers import Answer, Ready
 from channels.simulator.apns import Apns
 from channels.simulator.apns_rules import Sender as KnownSender
-from channels.simulator.blocks import Field
 from channels.simulator.fcm import Fcm
+from channels.simulator.header_table import Field
 from channels.simulator.ledger import Ledger
 from channels.simulator.service import Fate
 from engine.outcomes import ACCEPTED, Outcome, Unreachable

@@ -14,7 +14,9 @@ from channels.inapp.gateway import Figures, Gateway
 from channels.inapp.settings import GatewaySettings
 from engine.records.errors import StoreUnavailable
 from engine.records.event import Audience, Content, Event, Term, Text
+from engine.records.family import Family
 from engine.records.inbox import InboxHint
+from engine.records.roster import Roster, numbers_of
 from engine.records.words import Category, Kind, Language, Stop, Urgency
 from engine.rules.tickets import mint
 from queueing.inbox.store import StoreInbox
@@ -66,6 +68,16 @@ class Events(dict[int, tuple[Event, Stop | None]]):
             self.reached.set()
             await self.released.wait()
         return {number: self[number] for number in numbers if number in self}
+
+
+class Families(dict[int, Family]):
+    """What the directory would answer, from memory; counts how often it was asked."""
+
+    reads = 0
+
+    async def read(self, people: Roster) -> Mapping[int, Family]:
+        self.reads += 1
+        return {number: self[number] for number in numbers_of(people) if number in self}
 
 
 class Answer(NamedTuple):
@@ -188,6 +200,7 @@ class House(NamedTuple):
     port: int
     inbox: StoreInbox
     events: Events
+    families: Families
     gateway: Gateway
 
     def app(self, number: int = TOM, **fields: Any) -> App:
@@ -205,11 +218,11 @@ async def house(
 ) -> AsyncIterator[House]:
     """Run a gateway on a free port; one that `hears` live hints takes half a second to stop."""
     inbox = StoreInbox(link) if hears else DeafInbox(link)
-    events = Events()
+    events, families = Events(), Families()
     now = clock or [NOW_MS]
-    gateway = Gateway(inbox, events.read, SECRET, GatewaySettings(port=0, **limits), lambda: now[0])
+    gateway = Gateway(inbox, events.read, families.read, SECRET, GatewaySettings(port=0, **limits), lambda: now[0])
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             port = await nursery.start(gateway.run)
-            yield House(port, inbox, events, gateway)
+            yield House(port, inbox, events, families, gateway)
             nursery.cancel_scope.cancel()

@@ -18,8 +18,8 @@ from channels.fcm.client import FcmSender
 from channels.simulator.answers import Answer, Ready
 from channels.simulator.apns import Apns
 from channels.simulator.apns_rules import Sender as KnownSender
-from channels.simulator.blocks import Field
 from channels.simulator.fcm import Fcm
+from channels.simulator.header_table import Field
 from channels.simulator.ledger import Ledger
 from channels.simulator.service import Fate
 from engine.outcomes import ACCEPTED, Outcome, Rejected

@@ -53,6 +53,10 @@ LINES: list[tuple[str, str]] = [
     ),
     (PERSON + ',"email":"a@b.dk","off":{"push":["post"],"push":["post"]}}', "line: a field stands twice"),
     ('{"kind":"gone","id":"a","id":"a"}', "line: a field stands twice"),
+    (PERSON + ',"name":"A","name":"B"}', "line: a field stands twice"),
+    (PERSON + f',"name":"{SECRET}\\""}}', "name: does not have the required form"),
+    (PERSON + f',"name":" {SECRET}"}}', "name: does not have the required form"),
+    (PERSON + f',"name":"{SECRET * 9}"}}', "name: of length <= 60"),
     ("\ufeff" + PERSON + "}", "line: starts with a byte order mark"),
     ("[" * 60_000, "line: expected object, got array"),
     (PERSON + "}" + " " * LINE_BYTES_MAX, "line: longer than 65536 bytes"),
@@ -74,6 +78,7 @@ def test_bad_utf8_is_refused() -> None:
 FULL = Person(
     id="a",
     tenant="0101",
+    name="Åse-Marie Bo",
     email="a@example.dk",
     profiles=(Profile(institution="s1", role=Role.PUPIL, groups=("1a",)), Profile(institution="s1", role=Role.STAFF)),
     guardians=("b",),

@@ -49,6 +49,21 @@ def test_everyone_ends_or_goes_on_and_only_as_the_table_allows(outcomes: dict[in
     assert accepted == [number for number in sorted(outcomes) if outcomes[number] is ACCEPTED]
 
 
+def test_a_provider_that_only_says_503_is_asked_again_at_growing_intervals_of_at_least_ten_seconds() -> None:
+    busy, health = Throttled(reason="UNAVAILABLE", lane_wide=True, retry_after_seconds=10.0), LaneHealth()
+    waits = []
+    for _ in range(6):
+        lane = read(dict.fromkeys(range(30), busy), health).lane
+        assert isinstance(lane, Slow)
+        waits.append((lane.until_ms - NOON_MS) / 1000)
+    assert waits == [10.5, 10.5, 20, 40, 60, 60]
+    asked = Throttled(reason="UNAVAILABLE", lane_wide=True, retry_after_seconds=300.0)
+    assert read(dict.fromkeys(range(30), asked), health).lane == Slow(NOON_MS + 315_000, "UNAVAILABLE")
+    assert read({1: ACCEPTED, 2: Unreachable(reason="x")}, health).lane is None
+    again = read(dict.fromkeys(range(30), busy), health).lane
+    assert again == Slow(NOON_MS + 10_500, "UNAVAILABLE")
+
+
 def test_an_accepted_answer_that_is_not_the_shared_one_counts_too() -> None:
     reading = read({1: Accepted(), 2: GONE})
     assert [(group.end, group.people) for group in reading.ends] == [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.outcomes import ACCEPTED, Rejected, Unknown, Unreachable
+from engine.outcomes import ACCEPTED, Rejected, Throttled, Unknown, Unreachable
 from engine.records.words import End
 from engine.rules.breaker import Breaker, failure_count
 from engine.rules.lifecycle import ENDS, TRANSITIONS, Happening, State, after
@@ -63,6 +63,8 @@ def test_the_breaker_waits_longer_each_time_until_one_answer_is_different() -> N
 
 def test_unreachable_and_unknown_are_failures() -> None:
     assert failure_count([ACCEPTED, Unreachable(reason="r"), Unknown(reason="r"), GONE]) == 2
+    busy = [Throttled(reason="503", lane_wide=True), Throttled(reason="429", lane_wide=False)]
+    assert failure_count(busy) == 1  # one device that is asked too often says nothing about the provider
 
 
 def test_only_what_was_marked_can_be_answered() -> None:
