@@ -6,6 +6,7 @@ notification.py   what a phone shows of an event, alike on every push provider
 splice.py         a JSON body cut where readers differ, joined per reader
 built_once.py     payloads, built once per event and language
 signed_token.py   tokens that we sign ourselves: APNs, Web Push
+shared_tokens.py  provider and access tokens, one per key
 wire_outcomes.py  outcomes that every HTTP provider shares
 simulator/  loopback providers that keep their own ledger; share no code with the clients
 """

@@ -12,20 +12,18 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 import trio
 
 from channels.apns.client import ApnsSender, ApnsSettings
-from channels.apns.credential import ProviderToken
 from channels.email.client import EmailSender
 from channels.email.settings import EmailSettings
 from channels.fcm.client import FcmSender, FcmSettings
-from channels.fcm.credential import AccessToken
 from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
+from channels.shared_tokens import SharedTokens
 from channels.webpush.client import WebPushSender, WebPushSettings
 from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, WebPushLane
 from engine.dispatch import Dispatcher, DispatchSettings
@@ -59,13 +57,6 @@ GC_ALLOCATIONS = 50_000
 
 WAITING_ROLES = frozenset({"fanout", "dispatch"})
 """Who waits for the store's bell. An intake rings it for every group of events: it need not hear it too."""
-
-
-class Credentials(NamedTuple):
-    """What lanes with the same key share."""
-
-    apns: dict[tuple[str, str, str], ProviderToken]  # by key file, key id and team id
-    fcm: dict[tuple[str, str | None], AccessToken]  # by service account file and file of authorities
 
 
 def wall_ms() -> int:
@@ -255,7 +246,7 @@ def _secret_faults(parts: Parts) -> Iterator[str]:
         yield f"gateway.ticket_key_file: must hold at least {tickets.SECRET_BYTES_MIN} random bytes"
     for name, lane in parts.config.lanes.items():
         try:
-            sender(parts, lane, Credentials({}, {}))
+            sender(parts, lane, SharedTokens())
         except KeyError as error:
             yield f"lanes.{name}.service_account_file: {error} is missing in it"
         except ValueError as error:  # its texts name settings, never their content
@@ -308,11 +299,11 @@ def push_services(config: Config) -> Iterator[PushService]:
 
 def senders(parts: Parts) -> Mapping[str, Sender]:
     """One way out per lane. Lanes with the same key share one token, as Apple asks."""
-    shared = Credentials({}, {})
+    shared = SharedTokens()
     return {name: sender(parts, lane, shared) for name, lane in parts.config.lanes.items()}
 
 
-def sender(parts: Parts, lane: Lane, shared: Credentials) -> Sender:
+def sender(parts: Parts, lane: Lane, shared: SharedTokens) -> Sender:
     """The way out of one lane.
 
     Raises:
@@ -331,11 +322,8 @@ def sender(parts: Parts, lane: Lane, shared: Credentials) -> Sender:
             return InappSender(parts.inbox)
 
 
-def _apns(parts: Parts, lane: ApnsLane, shared: Credentials) -> ApnsSender:
+def _apns(parts: Parts, lane: ApnsLane, shared: SharedTokens) -> ApnsSender:
     pem = parts.secret(lane.key_file)
-    which = (lane.key_file, lane.key_id, lane.team_id)
-    if which not in shared.apns:
-        shared.apns[which] = ProviderToken(pem, lane.key_id, lane.team_id)
     settings = ApnsSettings(
         topic=lane.topic,
         team_id=lane.team_id,
@@ -345,12 +333,11 @@ def _apns(parts: Parts, lane: ApnsLane, shared: Credentials) -> ApnsSender:
         ca_file=_beside(parts, lane.ca_file),
         connections_max=lane.connections_max,
     )
-    return ApnsSender(settings, shared.apns[which])
+    return ApnsSender(settings, shared.apns(settings))
 
 
-def _fcm(parts: Parts, lane: FcmLane, shared: Credentials) -> FcmSender:
+def _fcm(parts: Parts, lane: FcmLane, shared: SharedTokens) -> FcmSender:
     account = json.loads(parts.secret(lane.service_account_file))
-    which = (lane.service_account_file, lane.ca_file)
     settings = FcmSettings(
         project_id=account["project_id"],
         client_email=account["client_email"],
@@ -360,11 +347,7 @@ def _fcm(parts: Parts, lane: FcmLane, shared: Credentials) -> FcmSender:
         ca_file=_beside(parts, lane.ca_file),
         connections_max=lane.connections_max,
     )
-    if which not in shared.fcm:
-        shared.fcm[which] = AccessToken(
-            settings.client_email, settings.private_key_pem, settings.token_uri, settings.ca_file
-        )
-    return FcmSender(settings, shared.fcm[which])
+    return FcmSender(settings, shared.fcm(settings))
 
 
 def _web_push(parts: Parts, lane: WebPushLane) -> WebPushSender:
