@@ -11,7 +11,7 @@ from engine.records.words import Language
 
 Built = TypeVar("Built")
 
-EVENTS_MAX = 64
+EVENTS_MAX = 256
 """The events in flight on one lane, in both languages; the one built longest ago makes room."""
 
 

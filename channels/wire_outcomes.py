@@ -10,14 +10,15 @@ from engine.outcomes import Outcome, Throttled, Unknown, Unreachable
 RETRY_AFTER_MIN_SECONDS = 1.0
 RETRY_AFTER_MAX_SECONDS = 3_600.0  # a provider that asks for more is asked again after an hour
 
-_OPERATOR_MUST_ACT = frozenset({"certificate_refused", "no_http2"})
+_OPERATOR_MUST_ACT = frozenset({"certificate_refused", "no_http2", "private_address"})
 
 
 def failure_outcome(failure: Failure) -> Outcome:
     """A failure to send: surely not processed, or unknown.
 
-    A refused certificate parks the lane, since waiting cures none. A push whose turn did not come in time was not sent:
-    the lane is slower than we claim, so it pauses and the push keeps its attempts.
+    A refused certificate parks the lane, and so does a name that leads into a private network: waiting cures neither.
+    A push whose turn did not come in time was not sent: the lane is slower than we claim, so it pauses and the push
+    keeps its attempts.
     """
     if failure.kind is FailureKind.UNKNOWN:
         return Unknown(reason=failure.reason)

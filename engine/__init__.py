@@ -10,8 +10,11 @@
     lease_keeper keeps what is in hand; patience: going on after the store was away
     rules/       the pure room: every decision, no await, no clock, no random
     records/     the nouns; outcomes: what a provider can answer; ports: the doors to other rooms
-    config       klokke.toml, config_rules over several of its settings; supervisor: processes; drain: stopping in order
+    settings     klokke.toml as records; config reads and checks it, config_rules over several of its settings
+    supervisor   the processes; drain: stopping in order
+    vapid_key    makes the key that push services of browsers know us by
     composition  joins the concrete parts of one process; the only file that knows every room
+    ways_out     one way out per lane, made from its table of the configuration; rate limits
     start_checks what would keep the processes from starting, found before they start
     __main__     the command line
 

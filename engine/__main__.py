@@ -23,6 +23,7 @@ from engine.importing import ImportFailed
 from engine.intake.faults import faults_in
 from engine.intake.keys import ANY_TENANT, Scope, Service, make_key
 from engine.records.errors import StoreBusy, StoreMissing, StoreUnavailable
+from engine.vapid_key import KeyFileFaulty, read_or_make
 
 log = structlog.get_logger()
 
@@ -210,7 +211,27 @@ class ArgumentsFaulty(Exception):
     """Arguments of a command cannot be taken; the text says which and why."""
 
 
-_SAID = (ArgumentsFaulty, ConfigFaulty, ImportFailed, StoreBusy, StoreMissing, StoreUnavailable, OSError)
+_SAID = (ArgumentsFaulty, ConfigFaulty, ImportFailed, KeyFileFaulty, StoreBusy, StoreMissing, StoreUnavailable, OSError)
+
+
+@app.command
+def vapid(key_file: Path) -> None:
+    """Make the key that push services of browsers know us by, and print what web apps subscribe with.
+
+    A key that is there already is only read: browsers that subscribed with it cannot be reached with another.
+
+    For example:
+
+        ./klokke vapid secrets/vapid.pem
+
+    Args:
+        key_file: where the private key is, or is to be.
+    """
+    made, public = read_or_make(key_file)
+    print(f"{key_file} {'was made' if made else 'was there already'}\n")
+    print("For klokke.toml, in each lane with provider webpush:\n")
+    print(f'vapid_key_file = "{key_file}"\n')
+    print(f"For the web app (applicationServerKey of pushManager.subscribe):\n\n{public}")
 
 
 def main() -> None:

@@ -1,48 +1,45 @@
-"""Joins the concrete parts of one process: the only file that knows every room (the commands only start processes)."""
+"""Joins the concrete parts of one process: the only file that knows every room (the commands only start processes).
+
+The channels' ways out are made by `engine.ways_out`.
+"""
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import random
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import structlog
 import trio
 
-from channels.apns.client import ApnsSender, ApnsSettings
-from channels.apns.credential import ProviderToken
-from channels.email.client import EmailSender
-from channels.email.settings import EmailSettings
-from channels.fcm.client import FcmSender, FcmSettings
-from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
 from engine.config_rules import split_address
 from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
 from engine.intake.app import make_app
 from engine.intake.serving import serve
-from engine.ports import Sender
+from engine.personal import PersonalReader
 from engine.records.errors import StoreUnavailable
 from engine.rules import tickets
+from engine.settings import Config
 from engine.supervisor import wait_for_orphaning
 from engine.upkeep import Upkeep
+from engine.ways_out import WaysOut, badge_lanes, device_rules, limits
 from metrics.exposition import new_registry, serving
 from metrics.observer import PrometheusObserver
 from queueing import embedded
 from queueing.directory import StoreDirectory
 from queueing.directory.imports import Imports
 from queueing.inbox.store import StoreInbox
-from queueing.lanes import LaneLimit, StoreLanes
+from queueing.lanes import StoreLanes
 from queueing.link import Link
 from queueing.work import StoreWork
 
@@ -52,8 +49,8 @@ QUEUE_FIGURES_SECONDS = 2.0
 MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
 
-ApnsTokens = dict[tuple[str, str, str], ProviderToken]
-"""Provider tokens by key file, key id and team id: lanes with the same key share one."""
+WAITING_ROLES = frozenset({"fanout", "dispatch"})
+"""Who waits for the store's bell. An intake rings it for every group of events: it need not hear it too."""
 
 
 def wall_ms() -> int:
@@ -71,9 +68,10 @@ class Parts:
         self.worker_name = f"{socket.gethostname()}-{os.getpid()}-{place}"
         self.link = Link(config.store.url or embedded.url(folder / config.store.folder))
         self.work = StoreWork(self.link)
-        self.directory = StoreDirectory(self.link, config.lanes.keys())
+        self.directory = StoreDirectory(self.link, device_rules(config))
         self.lanes = StoreLanes(self.link, limits(config))
         self.inbox = StoreInbox(self.link)
+        self.ways_out = WaysOut(folder, self.inbox)
         self.registry = new_registry()
         self.observer = PrometheusObserver(self.registry)
         self.drain = Drain(config.dispatch.drain_seconds)
@@ -98,7 +96,8 @@ async def run_process(folder: Path, config: Config, place: int) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_drain_on_signal, parts.drain)
             nursery.start_soon(_drain_when_orphaned, parts.drain)
-            nursery.start_soon(parts.work.run)
+            if WAITING_ROLES.intersection(parts.roles):
+                nursery.start_soon(parts.work.run)
             async with trio.open_nursery() as roles:
                 for role in parts.roles:
                     roles.start_soon(shells[role], parts)
@@ -154,8 +153,15 @@ async def run_gateway(parts: Parts) -> None:
     """Serve people's inboxes; open streams end with the drain and resume elsewhere."""
     host, port = split_address(parts.config.gateway.listen)
     secret = parts.secret(parts.config.gateway.ticket_key_file)
-    settings = GatewaySettings(host=host, port=port)
-    gateway = Gateway(parts.inbox, parts.work.events, secret, parts.directory.lives, settings, wall_ms)
+    gateway = Gateway(
+        parts.inbox,
+        parts.work.events,
+        parts.directory.families,
+        secret,
+        parts.directory.lives,
+        GatewaySettings(host=host, port=port),
+        wall_ms,
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gateway.run)
         await parts.drain.wait()
@@ -183,12 +189,13 @@ async def run_dispatch(parts: Parts) -> None:
         parts.work,
         parts.lanes,
         parts.directory,
-        senders(parts),
+        parts.ways_out.senders(parts.config.lanes),
         parts.observer,
         parts.worker_name,
         wall_ms,
         random.random,
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
+        personal=PersonalReader(parts.directory, parts.inbox, badge_lanes(parts.config)),
     )
     await dispatcher.run(parts.drain)
 
@@ -220,96 +227,3 @@ async def resume_lane(folder: Path, config: Config, lane: str) -> str | None:
     reason = (await lanes.parked()).get(lane)
     await lanes.resume(lane)
     return reason
-
-
-# --- lanes -------------------------------------------------------------------------------------------------------
-
-
-def limits(config: Config) -> dict[str, LaneLimit]:
-    """The rate limits of the lanes that have one; the burst is a quarter of a second's worth unless given."""
-    return {
-        name: LaneLimit(
-            rate_per_second=lane.rate_per_second,
-            burst=lane.burst or max(1, round(lane.rate_per_second / 4)),
-        )
-        for name, lane in config.lanes.items()
-        if isinstance(lane, Limited) and lane.rate_per_second is not None
-    }
-
-
-def senders(parts: Parts) -> Mapping[str, Sender]:
-    """One way out per lane. Lanes with the same APNs key share one provider token, as Apple asks."""
-    tokens: ApnsTokens = {}
-    return {name: sender(parts, lane, tokens) for name, lane in parts.config.lanes.items()}
-
-
-def sender(parts: Parts, lane: Lane, tokens: ApnsTokens) -> Sender:
-    """The way out of one lane.
-
-    Raises:
-        ValueError, KeyError: a setting or a key file is faulty.
-    """
-    match lane:
-        case ApnsLane():
-            return _apns(parts, lane, tokens)
-        case FcmLane():
-            return _fcm(parts, lane)
-        case EmailLane():
-            return _email(parts, lane)
-        case _:
-            return InappSender(parts.inbox)
-
-
-def _apns(parts: Parts, lane: ApnsLane, tokens: ApnsTokens) -> ApnsSender:
-    pem = parts.secret(lane.key_file)
-    which = (lane.key_file, lane.key_id, lane.team_id)
-    if which not in tokens:
-        tokens[which] = ProviderToken(pem, lane.key_id, lane.team_id)
-    settings = ApnsSettings(
-        topic=lane.topic,
-        team_id=lane.team_id,
-        key_id=lane.key_id,
-        private_key_pem=pem,
-        base_url=lane.url,
-        ca_file=_beside(parts, lane.ca_file),
-        connections_max=lane.connections_max,
-    )
-    return ApnsSender(settings, tokens[which])
-
-
-def _fcm(parts: Parts, lane: FcmLane) -> FcmSender:
-    account = json.loads(parts.secret(lane.service_account_file))
-    return FcmSender(
-        FcmSettings(
-            project_id=account["project_id"],
-            client_email=account["client_email"],
-            private_key_pem=account["private_key"],
-            token_uri=account["token_uri"],
-            base_url=lane.url,
-            ca_file=_beside(parts, lane.ca_file),
-            connections_max=lane.connections_max,
-        )
-    )
-
-
-def _email(parts: Parts, lane: EmailLane) -> EmailSender:
-    host, port = split_address(lane.relay)
-    ca_file = _beside(parts, lane.ca_file)
-    return EmailSender(
-        EmailSettings(
-            host=host,
-            port=port,
-            tls=lane.tls,
-            ca_file=Path(ca_file) if ca_file else None,
-            username=lane.username,
-            password=parts.secret(lane.password_file).decode().strip() if lane.password_file else None,
-            from_address=lane.sender,
-            from_name=lane.sender_name,
-            portal_url=lane.portal_url,
-            connections_max=lane.connections_max,
-        )
-    )
-
-
-def _beside(parts: Parts, name: str | None) -> str | None:
-    return None if name is None else str(parts.folder / name)

@@ -1,6 +1,5 @@
-"""`klokke.toml`: what it may say, read and checked as a whole, so that every fault is reported at once.
+"""Reads `klokke.toml` and checks it as a whole, so that every fault is reported at once.
 
-Secrets never stand in the file: a setting that ends in `_file` names a file that holds one.
 Nothing here reads the environment at import; `load` is called once, by the supervisor and by each process.
 """
 
@@ -11,33 +10,45 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
-from msgspec import Meta
 
-from engine.config_rules import door_faults, doors, relay_faults, service_faults
+from engine.config_rules import (
+    burst_faults,
+    door_faults,
+    doors,
+    lane_title,
+    relay_faults,
+    service_faults,
+    shared_origin_faults,
+    shared_quota_faults,
+    web_lane_faults,
+)
 from engine.intake.faults import faults_in
 from engine.intake.keys import Service
-from engine.records.forms import form
 from engine.records.person import AppName
 from engine.records.words import EMAIL_LANE, INAPP_LANE
+from engine.settings import (
+    GATEWAY_LISTEN,
+    LANES,
+    ROLES,
+    TABLES,
+    Config,
+    EmailLane,
+    FcmLane,
+    Gateway,
+    Intake,
+    Metrics,
+    Port,
+    Processes,
+    Setting,
+)
 
-_PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-Port = Annotated[
-    str,
-    form(
-        rf"^([A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\]):{_PORT}$(?!\n)",
-        "a host and a port from 1 to 65535, as 127.0.0.1:8600 or [::1]:8600",
-    ),
-]
-Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
-Text = Annotated[str, Meta(min_length=1)]
+NO_FILE = "(none)"
+"""Stands for the ticket key in a configuration that lacks it."""
 
 _INDEX = re.compile(r"/([0-9]+)")
-
-ROLES = ("intake", "gateway", "fanout", "upkeep", "dispatch")
 
 
 class ConfigFaulty(Exception):
@@ -46,130 +57,6 @@ class ConfigFaulty(Exception):
     def __init__(self, source: str, faults: list[str]) -> None:
         self.faults = faults
         super().__init__(f"{source} has {len(faults)} fault(s):\n" + "\n".join(f"  - {fault}" for fault in faults))
-
-
-class Setting(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of every table of the file."""
-
-
-class Store(Setting, frozen=True, kw_only=True):
-    """Where everything is remembered. Without `url` the bundled server runs in `folder`."""
-
-    url: (
-        Annotated[str, form(r"^(unix|redis|rediss)://.+", "an address that starts with redis://, rediss:// or unix://")]
-        | None
-    ) = None
-    folder: Text = "var/store"
-
-
-class Intake(Setting, frozen=True, kw_only=True):
-    listen: Port = "127.0.0.1:8600"
-
-
-GATEWAY_LISTEN = "127.0.0.1:8601"
-
-
-class Gateway(Setting, frozen=True, kw_only=True):
-    """The inbox for people's apps. `ticket_key_file` holds at least 32 random bytes that sign tickets."""
-
-    listen: Port = GATEWAY_LISTEN
-    ticket_key_file: Text
-
-
-class Metrics(Setting, frozen=True, kw_only=True):
-    """Every process serves `/metrics` on a port of its own, counted up from `first_port`."""
-
-    host: Text = "127.0.0.1"
-    first_port: Annotated[int, Meta(ge=1, le=65000)] = 9600
-
-
-class Processes(Setting, frozen=True, kw_only=True):
-    """One entry a process: its roles, joined by `+`. Dispatchers may be as many as there are cores."""
-
-    layout: tuple[Text, ...] = ("intake+gateway", "fanout+upkeep", "dispatch", "dispatch")
-
-
-class Dispatch(Setting, frozen=True, kw_only=True):
-    """How long a worker may hold a slice without a heartbeat, and how long a stop waits for what is in hand."""
-
-    lease_seconds: Positive = 30.0
-    drain_seconds: Positive = 20.0
-    answer_seconds: Positive = 15.0
-
-
-class Limited(Setting, frozen=True, kw_only=True):
-    """Base of every lane: people per second and burst; without a rate the lane is as fast as it can."""
-
-    rate_per_second: Positive | None = None
-    burst: Count | None = None
-
-
-class ApnsLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="apns"):
-    """Apple's push service: one lane per app (topic)."""
-
-    url: Text = "https://api.push.apple.com"
-    topic: Text
-    team_id: Text
-    key_id: Text
-    key_file: Text  # the .p8 file: an ES256 private key in PEM
-    ca_file: Text | None = None
-    connections_max: Count = 4
-
-
-class FcmLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="fcm"):
-    """Firebase Cloud Messaging: one lane per project. The quota of a project is 600,000 a minute by default."""
-
-    url: Text = "https://fcm.googleapis.com"
-    service_account_file: Text  # the JSON file with project_id, client_email, private_key, token_uri
-    ca_file: Text | None = None
-    connections_max: Count = 4
-
-
-class EmailLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="smtp"):
-    """A mail relay."""
-
-    relay: Port
-    sender: Text  # the From address
-    sender_name: Text = "Klokke"
-    tls: Literal["none", "starttls", "implicit"] = "starttls"
-    ca_file: Text | None = None
-    username: Text | None = None
-    password_file: Text | None = None
-    connections_max: Count = 10
-    portal_url: Text | None = None  # where people log in: the only link in a sensitive message
-
-
-class InappLane(Limited, frozen=True, kw_only=True, tag_field="provider", tag="inapp"):
-    """The inbox; its lane is called `inapp`."""
-
-
-Lane = ApnsLane | FcmLane | EmailLane | InappLane
-LANES: dict[str, type[Setting]] = {"apns": ApnsLane, "fcm": FcmLane, "smtp": EmailLane, "inapp": InappLane}
-
-
-class Config(Setting, frozen=True, kw_only=True):
-    """The whole file."""
-
-    gateway: Gateway
-    store: Store = Store()
-    intake: Intake = Intake()
-    metrics: Metrics = Metrics()
-    processes: Processes = Processes()
-    dispatch: Dispatch = Dispatch()
-    lanes: dict[str, Lane] = {}
-    service: tuple[Service, ...] = ()
-
-
-TABLES: dict[str, type[Setting]] = {
-    "store": Store,
-    "intake": Intake,
-    "gateway": Gateway,
-    "metrics": Metrics,
-    "processes": Processes,
-    "dispatch": Dispatch,
-}
-NO_FILE = "(none)"
-"""Stands for the ticket key in a configuration that lacks it."""
 
 
 class _Doors(Setting, frozen=True, kw_only=True):
@@ -242,7 +129,12 @@ def _faults(raw: Mapping[str, Any]) -> Iterator[str]:
     yield from _unknown("", raw, (*TABLES, "lanes", "service"))
     for name, struct in TABLES.items():
         yield from _table_faults(name, raw.get(name, {}), struct)
-    yield from _lane_faults(raw.get("lanes", {}))
+    lanes = raw.get("lanes", {})
+    yield from _lane_faults(lanes)
+    if isinstance(lanes, dict):
+        tables = {name: lane for name, lane in lanes.items() if isinstance(lane, dict)}
+        yield from shared_quota_faults(tables)
+        yield from shared_origin_faults(tables)
     services = raw.get("service", [])
     if not isinstance(services, list):
         yield "service: must be a list of tables, written [[service]]"
@@ -301,18 +193,17 @@ def _lane_faults(lanes: Any) -> Iterator[str]:
         wanted = {"smtp": EMAIL_LANE, "inapp": INAPP_LANE}.get(str(provider))
         if wanted and name != wanted:
             yield f"{title}: a lane with provider {provider} must be called {wanted}"
-        if not wanted and not name.startswith(f"{provider}."):
+        if provider == "webpush":
+            yield from web_lane_faults(name, lane)
+        elif not wanted and not name.startswith(f"{provider}."):
             yield f"{title}: must be called {provider}.<app>, as in {provider}.parent"
         elif not wanted and faults_in(name.removeprefix(f"{provider}."), AppName):
             yield f"{title}: the app after {provider}. must be 1 to 12 letters from a to z, as in {provider}.parent"
         yield from _table_faults(title, lane, struct)
         if struct is EmailLane:
             yield from relay_faults(title, lane)
-
-
-def lane_title(name: str) -> str:
-    """A lane's table as TOML spells it: a name with a dot stands in quotation marks."""
-    return f'lanes."{name}"' if "." in name else f"lanes.{name}"
+        if struct is FcmLane:
+            yield from burst_faults(title, lane)
 
 
 def _layout_faults(processes: Any) -> Iterator[str]:

@@ -1,12 +1,20 @@
-"""Rules of the configuration over several settings: doors that collide, keys given twice, mail in the clear."""
+"""Rules of the configuration over several settings: doors that collide, keys given twice, mail in the clear, lanes that
+share a quota or an origin."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any
 
+from engine.rules.quota import rate_for
+
+FCM_QUOTA_PER_MINUTE = 600_000  # what Google gives a project unless it is asked for more
 _EVERY_ADDRESS = ("0.0.0.0", "::", "*", "")
+# The first 16 letters of a lane's name go into delivery ids (`engine.records.work`): longer names could share them.
+_WEB_LANE = re.compile(r"webpush\.[a-z0-9]{1,8}")
+_IN_DIGITS = re.compile(r"[0-9.]+|0x.*|\[.*")
 
 
 def split_address(listen: str) -> tuple[str, int]:
@@ -69,3 +77,58 @@ def service_faults(services: Sequence[Any]) -> Iterator[str]:
             words = service.get(name)
             if isinstance(words, list) and any(words.count(word) > 1 for word in words):
                 yield f"service[{at}].{name}: names one of them twice"
+
+
+# --- lanes -------------------------------------------------------------------------------------------------------
+
+
+def lane_title(name: str) -> str:
+    """A lane's table as TOML spells it: a name with a dot stands in quotation marks."""
+    return f'lanes."{name}"' if "." in name else f"lanes.{name}"
+
+
+def web_lane_faults(name: str, lane: Mapping[str, Any]) -> Iterator[str]:
+    """A lane of browsers is named after its push service, and that is a host on the internet."""
+    title = lane_title(name)
+    if not _WEB_LANE.fullmatch(name):
+        yield f"{title}: must be called webpush.<service> with 1 to 8 small letters or digits, as in webpush.fcm"
+    host = str(lane.get("origin", "")).removeprefix("https://").partition(":")[0]
+    if lane.get("allow_private") is not True and _IN_DIGITS.fullmatch(host):
+        yield f"{title}.origin: must name a host; digits need allow_private = true (simulators only)"
+
+
+def burst_faults(title: str, lane: Mapping[str, Any]) -> Iterator[str]:
+    """A burst must leave room for a rate within the quota."""
+    quota, burst = lane.get("quota_per_minute", FCM_QUOTA_PER_MINUTE), lane.get("burst")
+    if type(quota) is int and type(burst) is int and quota > 0:
+        try:
+            rate_for(quota, burst)
+        except ValueError as error:
+            yield f"{title}.{error}"
+
+
+def shared_quota_faults(lanes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Google counts by project: lanes with one service account must say how they share its quota."""
+    first: dict[str, str] = {}
+    for name, lane in lanes.items():
+        account = lane.get("service_account_file")
+        if lane.get("provider") != "fcm" or not isinstance(account, str):
+            continue
+        other = first.setdefault(account, name)
+        if other != name and ("quota_per_minute" not in lane or "quota_per_minute" not in lanes[other]):
+            yield (
+                f"{lane_title(name)}.quota_per_minute: shares a service account with {other}, and so its project's "
+                "quota; set it for each, so that they add up to it"
+            )
+
+
+def shared_origin_faults(lanes: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A browser's lane is found by its origin and app: each pair has one lane."""
+    first: dict[tuple[str, str], str] = {}
+    for name, lane in lanes.items():
+        origin = lane.get("origin")
+        if lane.get("provider") != "webpush" or not isinstance(origin, str):
+            continue
+        other = first.setdefault((origin, str(lane.get("app"))), name)
+        if other != name:
+            yield f"{lane_title(name)}.origin: {other} has the same one for the same app"

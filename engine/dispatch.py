@@ -26,6 +26,7 @@ from engine.addresses import Addresses
 from engine.drain import Drain
 from engine.lease_keeper import LeaseKeeper
 from engine.patience import Backoff
+from engine.personal import PersonalReader
 from engine.ports import Directory, Lanes, Observer, Sender, Work
 from engine.recheck import Rechecker
 from engine.records.errors import StoreUnavailable
@@ -66,6 +67,7 @@ class Dispatcher:
         senders: the lanes to serve and their ways out; one sender may serve several lanes.
         worker_name: names this process in the store, unique among those that run.
         draw: random numbers in [0, 1) for jitter.
+        personal: what reads badges and children's names; without it there are names and no badges.
         health: what judges a lane's answers; give another mass guard when a wave of replaced phones is expected.
     """
 
@@ -81,19 +83,23 @@ class Dispatcher:
         draw: Callable[[], float],
         settings: DispatchSettings | None = None,
         health: Callable[[], LaneHealth] = LaneHealth,
+        personal: PersonalReader | None = None,
     ) -> None:
         self._senders = senders
         settings = settings or DispatchSettings()
         self._watch = Watch(work, settings.look_seconds)
         self._keeper = LeaseKeeper(work, observer, now_ms, settings.lease_seconds)
         self._services: list[Callable[[], Awaitable[None]]] = [self._keeper.run, self._watch.run]
+        personal = personal or PersonalReader(directory)
         healths: defaultdict[str, LaneHealth] = defaultdict(health)
 
         def sending() -> Sending:
             """A way of its own for each half of the urgencies: an urgent round trip is never queued behind bulk."""
             rechecker, addresses = Rechecker(directory, now_ms), Addresses(directory)
             settler = Settler(work, lanes, directory, self._keeper, observer, now_ms, draw, healths)
-            way = Sending(work, senders, rechecker, addresses, settler, self._keeper, now_ms, settings.patience)
+            way = Sending(
+                work, senders, rechecker, addresses, personal, settler, self._keeper, now_ms, settings.patience
+            )
             self._services += [*rechecker.services, addresses.run, settler.run, way.run]
             return way
 

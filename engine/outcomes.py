@@ -26,11 +26,15 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Throttled(msgspec.Struct, frozen=True, kw_only=True):
-    """Not now. Waiting is not failing: with `lane_wide` no attempt is used up and the whole lane slows down."""
+    """Not now. Waiting is not failing: with `lane_wide` no attempt is used up and the whole lane slows down.
+
+    `is_certain`: a single such answer speaks for the whole lane (its quota is used up), not for one busy server.
+    """
 
     reason: str
     lane_wide: bool
     retry_after_seconds: float | None = None
+    is_certain: bool = False
 
 
 class Unreachable(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import trio
 
 from engine.outcomes import Outcome
 from engine.records.event import Admission, Event
+from engine.records.family import Family
 from engine.records.inbox import InboxHint, InboxItem, ItemState
 from engine.records.person import Line, Person
 from engine.records.roster import Roster
@@ -65,6 +66,10 @@ class Directory(Protocol):
 
     async def guardians(self, ids: Collection[str]) -> Roster:
         """The guardians of these pupils."""
+        ...
+
+    async def families(self, people: Roster) -> dict[int, Family]:
+        """Who these people are as pupils, and whose guardians they are now; who is gone is left out."""
         ...
 
     async def planes(self, blocks: Collection[int], names: Collection[str]) -> dict[str, Roster]:
@@ -286,6 +291,10 @@ class Inbox(Protocol):
         """How many items were not read yet, withdrawn ones included."""
         ...
 
+    async def unread_with(self, event: int, people: Roster) -> dict[int, int]:
+        """For each of these people the items not read yet, this event counted whether it is in the inbox yet or not."""
+        ...
+
     async def mark(self, number: int, events: Sequence[int], state: ItemState, backwards: bool = False) -> int:
         """Mark items; forward only, unless `backwards`; returns how many changed."""
         ...
@@ -344,6 +353,8 @@ class Observer(Protocol):
 
     def retried(self, channel: Channel, reason: str, count: int) -> None: ...
 
+    def postponed(self, channel: Channel, reason: str, count: int) -> None: ...
+
     def waited_for_permits(self, lane: str, seconds: float) -> None: ...
 
     def fenced(self) -> None: ...
@@ -363,6 +374,8 @@ class Silent:
     def answered(self, channel: Channel, urgency: Urgency, seconds_since_admission: float, count: int) -> None: ...
 
     def retried(self, channel: Channel, reason: str, count: int) -> None: ...
+
+    def postponed(self, channel: Channel, reason: str, count: int) -> None: ...
 
     def waited_for_permits(self, lane: str, seconds: float) -> None: ...
 

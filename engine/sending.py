@@ -4,11 +4,12 @@
 2. It is cut to its permits; the rest goes back and burns no attempt.
 3. It is checked again: who is no longer entitled is suppressed, who is quiet now is held.
 4. Addresses are read; who has none any more is suppressed(no_endpoint).
-5. Exactly those who remain are marked. A claim that was fenced off meanwhile ends here, unsent.
-6. The lane's sender is handed one batch a language, and answers with one outcome for each endpoint.
-7. The settlement is written (`settlement.py`).
+5. Where readers differ (badge, names of children), what differs is read (`personal.py`).
+6. Exactly those who remain are marked. A claim that was fenced off meanwhile ends here, unsent.
+7. The lane's sender is handed one batch a language, and answers with one outcome for each endpoint.
+8. The settlement is written (`settlement.py`).
 
-When the store is away before step 6, the claim is dropped: its lease gives it back.
+When the store is away before step 7, the claim is dropped: its lease gives it back.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from engine.addresses import Addresses
 from engine.combining import Combiner
 from engine.lease_keeper import LeaseKeeper
 from engine.outcomes import Outcome, Unknown
+from engine.personal import PersonalFacts, PersonalReader, personal_to
 from engine.ports import Sender, Work
 from engine.recheck import Checked, Rechecker
 from engine.records.errors import StoreUnavailable
@@ -48,6 +50,7 @@ class Sending:
         senders: Mapping[str, Sender],
         rechecker: Rechecker,
         addresses: Addresses,
+        personal: PersonalReader,
         settler: Settler,
         keeper: LeaseKeeper,
         now_ms: Callable[[], int],
@@ -56,6 +59,7 @@ class Sending:
         self._senders = senders
         self._rechecker = rechecker
         self._addresses = addresses
+        self._personal = personal
         self._settler = settler
         self._keeper = keeper
         self._now_ms = now_ms
@@ -89,10 +93,13 @@ class Sending:
         if not reached:
             await self._settler.settle(claim, ends, children, stamp=checked.stamp)
             return 0
+        facts: PersonalFacts | None = None
+        if self._personal.is_needed(claim.event, claim.slice.lane):
+            facts = await self._personal.read(claim.event, claim.slice.lane, reached)
         if not await self._mark((claim, reached)):
             self._keeper.lose(claim)
             return 0
-        return await self._send(claim, reached, endpoints, checked, ends, children)
+        return await self._send(claim, reached, endpoints, facts, checked, ends, children)
 
     async def _addressed(self, claim: Claim, checked: Checked) -> tuple[list[Endpoint], Roster, list[Settled]]:
         route = Route(claim.slice.lane, claim.slice.slot)
@@ -108,6 +115,7 @@ class Sending:
         claim: Claim,
         reached: Roster,
         endpoints: Sequence[Endpoint],
+        facts: PersonalFacts | None,
         checked: Checked,
         ends: Sequence[Settled],
         children: Sequence[Child],
@@ -116,7 +124,7 @@ class Sending:
         outcomes: list[Outcome] = []
 
         async def hand_over(language: Language, some: Sequence[Endpoint]) -> None:
-            found = await self._answers(claim, language, some)
+            found = await self._answers(claim, language, some, facts)
             ordered.extend(some)
             outcomes.extend(found)
 
@@ -126,7 +134,9 @@ class Sending:
         await self._settler.settle_answers(claim, reached, ordered, outcomes, ends, children, checked.stamp)
         return len(endpoints)
 
-    async def _answers(self, claim: Claim, language: Language, endpoints: Sequence[Endpoint]) -> Sequence[Outcome]:
+    async def _answers(
+        self, claim: Claim, language: Language, endpoints: Sequence[Endpoint], facts: PersonalFacts | None
+    ) -> Sequence[Outcome]:
         piece = claim.slice
         batch = Batch(
             event=claim.event,
@@ -135,6 +145,7 @@ class Sending:
             language=language,
             endpoints=endpoints,
             deadline_seconds=self._answer_seconds(piece.lane),
+            personal=None if facts is None else personal_to(claim.event, facts, language, endpoints),
         )
         try:
             found = await self._senders[piece.lane].send(batch)

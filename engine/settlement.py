@@ -20,6 +20,7 @@ from engine.ports import Directory, Lanes, Observer, Work
 from engine.records.roster import Roster, headcount
 from engine.records.work import Claim, Endpoint, Settled, Settlement
 from engine.rules.answering import LaneHealth, Reading, read_answers
+from engine.rules.mass_guard import gone_count
 from engine.rules.planes import Route
 from engine.rules.retry import Park
 from engine.rules.settling import Child, settlement
@@ -81,12 +82,19 @@ class Settler:
         piece, now_ms = claim.slice, self._now_ms()
         if self._keeper.is_lost(claim):
             return
-        reading = read_answers(claim, reached, endpoints, outcomes, self._health[piece.lane], now_ms, self._draw)
+        health, is_parked = self._health[piece.lane], await self._is_parked_meanwhile(piece.lane, outcomes)
+        reading = read_answers(claim, reached, endpoints, outcomes, health, now_ms, self._draw, is_parked=is_parked)
         await self._act_on_lane(piece.lane, reading)
         await self._retire(Route(piece.lane, piece.slot), reading)
         if await self.settle(claim, [*ends, *reading.ends], [*children, *reading.children], stamp=stamp):
             seconds = max(0, now_ms - claim.event.admitted_ms) / 1000
             self._observer.answered(Route(piece.lane, 0).channel, piece.urgency, seconds, reading.answered)
+
+    async def _is_parked_meanwhile(self, lane: str, outcomes: Sequence[Outcome]) -> bool:
+        """Was the lane stopped after these were sent? Asked only where endpoints are called gone."""
+        if not gone_count(outcomes):
+            return False
+        return lane in await patiently(self._lanes.parked)
 
     async def _act_on_lane(self, lane: str, reading: Reading) -> None:
         effect = reading.lane
@@ -122,6 +130,6 @@ class Settler:
         for group in written.ends:
             self._observer.ended(channel, group.end, group.reason, headcount(group.people))
         for child in children:
-            if child.is_retry:
-                self._observer.retried(channel, child.reason, headcount(child.people))
+            tell = self._observer.retried if child.is_retry else self._observer.postponed
+            tell(channel, child.reason, headcount(child.people))
         return True

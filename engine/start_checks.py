@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import queueing.embedded as embedded
-from engine.composition import Parts, sender
-from engine.config import NO_FILE, Config, FcmLane, Lane, lane_title
-from engine.config_rules import doors
+from engine.composition import Parts
+from engine.config import NO_FILE
+from engine.config_rules import doors, lane_title
 from engine.rules import tickets
+from engine.settings import Config, FcmLane, Lane, WebPushLane
 
 SOCKET_PATH_BYTES_MAX = 107  # sun_path of Linux, without its last zero
 
@@ -60,7 +61,7 @@ def _secret_faults(parts: Parts) -> Iterator[str]:
     for name, lane in parts.config.lanes.items():
         title = lane_title(name)
         try:
-            sender(parts, lane, {})
+            parts.ways_out.sender(lane)
         except KeyError as error:
             yield f"{title}.service_account_file: {error} is missing in it"
         except (json.JSONDecodeError, TypeError, UnicodeDecodeError):
@@ -75,8 +76,13 @@ def _secret_faults(parts: Parts) -> Iterator[str]:
 def _in_toml(said: str, lane: Lane) -> str:
     """A channel names its own settings; whoever reads this has the file before them."""
     setting, colon, sentence = said.partition(": ")
-    is_key = setting == "private_key_pem" and isinstance(lane, FcmLane)
-    return ("service_account_file" if is_key else _TOML_NAMES.get(setting, setting)) + colon + sentence
+    if setting == "private_key_pem" and isinstance(lane, FcmLane):
+        name = "service_account_file"
+    elif setting == "base_url" and isinstance(lane, WebPushLane):
+        name = "origin"
+    else:
+        name = _TOML_NAMES.get(setting, setting)
+    return name + colon + sentence
 
 
 def _port_faults(config: Config, check_only: bool) -> Iterator[str]:

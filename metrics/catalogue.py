@@ -54,6 +54,12 @@ class Catalogue:
             ("channel", "reason"),
             registry=registry,
         )
+        self.postponed = Counter(
+            "klokke_deliveries_postponed_total",
+            "Deliveries put back without using up an attempt: throttled or parked lane, permits, quiet hours.",
+            ("channel", "reason"),
+            registry=registry,
+        )
         self.seconds_to_answer = WeightedHistogram(
             "klokke_admission_to_answer_seconds",
             "Seconds from admission of the event to the provider's answer, per delivery.",

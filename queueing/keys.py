@@ -21,7 +21,7 @@ in 16 hexadecimal digits, `<q>` a queue: `<lane>|<urgency 0..3>`; the planning q
     {w3}:expiry                zset    events by the time to look at them again (ms; home shard only)
     {w3}:stopped               set     stopped events that still have something to sweep
 
-    {lanes}:lane:<lane>        hash    tokens, as of when; slow until, why
+    {lanes}:lane:<lane>        hash    tokens, as of when; slow until, why; pace, since when, used
     {lanes}:parked             hash    lane -> why
 """
 
@@ -52,6 +52,7 @@ STOPPED = _of_every_shard("stopped")
 
 # prefixes; a script adds what it finds in a reference
 BODY = _of_every_shard("body:")
+IDEMPOTENCY = _of_every_shard("key:")
 PART = _of_every_shard("part:")
 SLICES = _of_every_shard("slices:")
 
@@ -88,7 +89,12 @@ def history(shard: int, event: int) -> str:
 
 
 def idempotency(shard: int, tenant: str, source: str, id: str) -> str:
-    return f"{_TAGS[shard]}key:{_digest(tenant, source, id)}"
+    return IDEMPOTENCY[shard] + idempotency_digest(tenant, source, id)
+
+
+def idempotency_digest(tenant: str, source: str, id: str) -> str:
+    """What stands for an idempotency key behind its prefix."""
+    return _digest(tenant, source, id)
 
 
 def entity(name: str) -> str:

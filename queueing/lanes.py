@@ -1,7 +1,8 @@
 """The port `Lanes` on the store: one token bucket and one state per lane, shared by all dispatchers.
 
 A bucket holds up to `burst` permits and fills at `rate_per_second`, so that in any T seconds at most
-`rate_per_second * T + burst` are granted. Lanes without a limit are never short, yet can be slowed and parked.
+`rate_per_second * T + burst` are granted. A lane with a ramp fills slower while it was not busy
+(`engine/rules/quota.py`). Lanes without a limit are never short, yet can be slowed and parked.
 """
 
 from __future__ import annotations
@@ -24,16 +25,22 @@ _TAKE, _GIVE_BACK, _SLOW = Script("lane_take"), Script("lane_give_back"), Script
 
 
 class LaneLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """A lane's limit in people (requests to the provider): steadily so many a second, at once up to `burst`."""
+    """A lane's limit in people (requests to the provider): steadily so many a second, at once up to `burst`.
+
+    With `ramp_seconds` it takes so long from nothing to the full rate; 0 is at once.
+    """
 
     rate_per_second: float
     burst: int
+    ramp_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_per_second < float("inf"):
             raise ValueError("rate_per_second must be above 0; park a lane to stop it")
         if self.burst < 1:
             raise ValueError("burst must be at least 1")
+        if not 0 <= self.ramp_seconds < float("inf"):
+            raise ValueError("ramp_seconds must be 0 (no ramp) or more")
 
 
 class StoreLanes:
@@ -78,8 +85,10 @@ class StoreLanes:
 
     def _take(self, lane: str, want: int, now_ms: int) -> Command:
         limit = self._limits.get(lane)
-        rate, burst = (repr(limit.rate_per_second), limit.burst) if limit else ("", 0)
+        rate, burst, ramp = (
+            (repr(limit.rate_per_second), limit.burst, repr(limit.ramp_seconds)) if limit else ("", 0, 0)
+        )
         return _TAKE.call(
             (keys.lane(lane), keys.PARKED_LANES),
-            (lane, want, now_ms, rate, burst, PARKED_WAIT_MS, CLOCK_SET_BACK_MS),
+            (lane, want, now_ms, rate, burst, PARKED_WAIT_MS, CLOCK_SET_BACK_MS, ramp),
         )

@@ -15,7 +15,8 @@ import trio
 
 from channels.built_once import BuiltOnce
 from channels.email import answers, headers
-from channels.email.payload import Letter as Text
+from channels.email.letter import Letter as Text
+from channels.email.named import NamedLetter
 from channels.email.payload import letter as build
 from channels.email.session import Refused, Session, open_session, trust
 from channels.email.settings import EmailSettings
@@ -110,7 +111,7 @@ class EmailSender:
 class LetterPile:
     """The letters of one batch, spliced when their turn comes, and the outcomes so far."""
 
-    def __init__(self, batch: Batch, text: Text, settings: EmailSettings) -> None:
+    def __init__(self, batch: Batch, text: Text | NamedLetter, settings: EmailSettings) -> None:
         self._batch = batch
         self._text = text
         self._secret = settings.unsubscribe_secret if settings.unsubscribe_url else None
@@ -141,9 +142,9 @@ class LetterPile:
             place = self._next
             self._next += 1
             letter = self._splice(place)
-            if letter is not None:
+            if isinstance(letter, Letter):
                 return letter
-            self._outcomes[place] = answers.BAD_ADDRESS
+            self._outcomes[place] = letter
         return None
 
     def put_back(self, letter: Letter) -> None:
@@ -160,16 +161,28 @@ class LetterPile:
             self._outcomes[self._next] = outcome
             self._next += 1
 
-    def _splice(self, place: int) -> Letter | None:
+    def _splice(self, place: int) -> Letter | Outcome:
         batch = self._batch
         number, generation, address = batch.endpoints[place]
         if not is_deliverable(address):
-            return None
+            return answers.BAD_ADDRESS
         delivery = delivery_id(batch.event.number, number, batch.lane, batch.slot, generation)
         token = b""
         if self._secret is not None:
             token = mint_unsubscribe(self._secret, number, batch.event.category).encode()
-        return Letter(place, address, self._text.data(address, delivery, token))
+        try:
+            text = self._text_for(place)
+        except headers.UnsafeHeaders:
+            return _UNSAFE
+        return Letter(place, address, text.data(address, delivery, token))
+
+    def _text_for(self, place: int) -> Text:
+        """The letter that all readers share, or the one that names this reader's children."""
+        if isinstance(self._text, Text):
+            return self._text
+        if self._batch.personal is None:
+            raise ValueError("an event that names children was sent without their names")
+        return self._text.for_reader(self._batch.personal[place].children)
 
 
 async def _say_goodbye(sessions: Sequence[Session]) -> None:

@@ -9,6 +9,7 @@ A sensitive letter is built without looking at title, body, sender, thread, link
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email import policy
 from email.message import EmailMessage
 from functools import lru_cache
@@ -19,11 +20,15 @@ from typing import Any
 import jinja2
 
 from channels.email import headers, words
-from channels.email.invitation import attendee, invitation, method
+from channels.email.invitation import invitation, method
+from channels.email.letter import Letter
+from channels.email.named import NamedLetter, marks_for, neutral, with_text
 from channels.email.phrases import PHRASES, notice, span
 from channels.email.settings import EmailSettings
-from engine.records.event import Event
+from engine.records.event import Event, Text
+from engine.records.placeholder import filled
 from engine.records.words import Language
+from engine.rules.children import NOBODYS
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -34,75 +39,65 @@ _TEMPLATES = jinja2.Environment(
 )
 _MIME = policy.SMTP.clone(max_line_length=76, cte_type="7bit")
 _LINK_SCHEMES = ("https://", "http://")
-DATA_END = b".\r\n"
 
 
-class Letter:
-    """One event in one language, ready for any recipient.
-
-    Args:
-        common: all bytes after the personal header lines; dot-stuffed, with one gap or none.
-        gap: the line of the calendar part that the recipient's ATTENDEE replaces; None without one.
-        domain: right-hand side of the Message-ID.
-        unsubscribe_url: start of the List-Unsubscribe address; None leaves both headers out.
-    """
-
-    __slots__ = ("_after_id", "_calendar_rest", "_common", "_unsubscribe")
-
-    def __init__(self, common: bytes, gap: bytes | None, domain: str, unsubscribe_url: str | None) -> None:
-        head, found, rest = common.partition(b"\r\n" + gap + b"\r\n") if gap else (common, b"", b"")
-        if gap and not found:
-            raise headers.UnsafeHeaders("the calendar part has lost the line of its attendee")
-        self._common = head
-        self._calendar_rest = rest if gap else None
-        self._after_id = f"@{domain}>\r\n".encode()
-        self._unsubscribe = f"List-Unsubscribe: <{unsubscribe_url}".encode() if unsubscribe_url else None
-
-    def data(self, address: bytes, delivery: bytes, unsubscribe_token: bytes = b"") -> bytes:
-        """What follows the relay's 354: the whole message for one recipient, and the final dot.
-
-        Args:
-            address: as `smtp.is_deliverable` lets it through; nothing is checked here.
-            delivery: the 16 bytes of `engine.records.work.delivery_id`; the Message-ID comes of it.
-            unsubscribe_token: URL-safe text; used only when an unsubscribe address is set.
-        """
-        # Hot path: one join. An f-string over bytes does not exist, and `%` was slower.
-        pieces = [b"To: <", address, b">\r\nMessage-ID: <", delivery.hex().encode(), self._after_id]
-        if self._unsubscribe is not None:
-            pieces += (self._unsubscribe, unsubscribe_token, _ONE_CLICK)
-        pieces.append(self._common)
-        if self._calendar_rest is not None:
-            pieces += (b"\r\n", attendee(address), b"\r\n", self._calendar_rest)
-        pieces.append(DATA_END)
-        return b"".join(pieces)
-
-
-_ONE_CLICK = b">\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-
-
-def letter(event: Event, language: Language, settings: EmailSettings) -> Letter:
+def letter(event: Event, language: Language, settings: EmailSettings) -> Letter | NamedLetter:
     """Build the letter of an event in one language. Costs about a millisecond; keep it for all recipients.
 
     Raises:
         headers.UnsafeHeaders: a header came out with foreign lines; a fault of ours, nothing may be sent.
     """
+    if event.names_children and not event.sensitive:
+        return _named_letter(event, language, settings)
     written = None if event.sensitive else invitation(event, language, settings.from_address)
-    text, html = _texts(event, language, settings)
+    bodies = _bodies(*_texts(event, language, settings), written, method(event))
+    head = headers.block(_fields(event, language, settings, subject(event, language)))
+    return _finished(written, settings)(_stuffed(head + bodies))
+
+
+def _named_letter(event: Event, language: Language, settings: EmailSettings) -> NamedLetter:
+    for_text, for_html = marks_for(event)
+    written = invitation(neutral(event, language, NOBODYS[language]), language, settings.from_address)
+    text, _ = _texts(for_text.written_into(event, language), language, settings)
+    _, html = _texts(for_html.written_into(event, language), language, settings)
+    title = event.text(language).title
+
+    def subject_line(children: str) -> bytes:
+        named = with_text(event, language, Text(filled(title, children), ""))
+        return headers.block([("Subject", headers.encoded(subject(named, language)))])
+
+    return NamedLetter(
+        headers.block(_fields(event, language, settings, None)) + _bodies(text, html, written, method(event)),
+        (for_text, for_html),
+        subject_line,
+        _stuffed,
+        _finished(written, settings),
+    )
+
+
+def _finished(written: tuple[str, bytes] | None, settings: EmailSettings) -> Callable[[bytes], Letter]:
+    gap = written[1] if written is not None else None
+    return lambda common: Letter(common, gap, settings.domain, settings.unsubscribe_url)
+
+
+def _bodies(text: str, html: str, written: tuple[str, bytes] | None, calendar_method: str) -> bytes:
+    """The MIME headers and the parts."""
     message = EmailMessage(policy=_MIME)
     message.set_content(text, charset="utf-8", cte="quoted-printable")
     message.add_alternative(html, subtype="html", charset="utf-8", cte="quoted-printable")
     if written is not None:
         message.add_alternative(
-            written[0], subtype="calendar", charset="utf-8", cte="quoted-printable", params={"method": method(event)}
+            written[0],
+            subtype="calendar",
+            charset="utf-8",
+            cte="quoted-printable",
+            params={"method": calendar_method},
         )
     # The boundary would be drawn at random, but every attempt is to send the same bytes; no text holds its own hash
     message.set_boundary("klokke-" + blake2b((text + html).encode(), digest_size=15).hexdigest())
     mime_head, empty_line, bodies = message.as_bytes().partition(b"\r\n\r\n")
     headers.scanned(mime_head + b"\r\n", ["MIME-Version", "Content-Type"])
-    common = headers.block(_fields(event, language, settings)) + mime_head + empty_line + bodies
-    return Letter(
-        _stuffed(common), written[1] if written is not None else None, settings.domain, settings.unsubscribe_url
-    )
+    return mime_head + empty_line + bodies
 
 
 def subject(event: Event, language: Language) -> str:
@@ -112,10 +107,11 @@ def subject(event: Event, language: Language) -> str:
     return words.line(event.text(language).title) or PHRASES[language].neutral_subject
 
 
-def _fields(event: Event, language: Language, settings: EmailSettings) -> list[tuple[str, str]]:
+def _fields(event: Event, language: Language, settings: EmailSettings, subject: str | None) -> list[tuple[str, str]]:
+    """The headers that all readers share; a subject that names children is not among them."""
     fields = [
         ("From", headers.mailbox(settings.from_name, settings.from_address)),
-        ("Subject", headers.encoded(subject(event, language))),
+        *([("Subject", headers.encoded(subject))] if subject is not None else ()),
         ("Date", headers.date(event.admitted_ms)),
         ("Auto-Submitted", "auto-generated"),  # RFC 3834: keeps answering machines quiet
         ("X-Auto-Response-Suppress", "All"),  # the same for Microsoft

@@ -38,7 +38,7 @@ INVALID_TOKEN = Rejected(reason="INVALID_ARGUMENT_TOKEN", endpoint_gone=True)
 INVALID = Rejected(reason="INVALID_ARGUMENT", our_fault=True)  # never a reason to give up a token
 UNAUTHENTICATED = Unreachable(reason="UNAUTHENTICATED", park=True)  # after a renewed access token was refused too
 DEVICE_QUOTA = Throttled(reason="QUOTA_EXCEEDED_DEVICE", lane_wide=False)
-QUOTA = Throttled(reason="QUOTA_EXCEEDED", lane_wide=True)
+QUOTA = Throttled(reason="QUOTA_EXCEEDED", lane_wide=True, is_certain=True)  # Google counts the project
 UNAVAILABLE = Throttled(reason="UNAVAILABLE", lane_wide=True)
 
 TABLE: dict[tuple[int, str], Outcome] = {
@@ -56,7 +56,7 @@ TABLE: dict[tuple[int, str], Outcome] = {
 }
 
 BY_STATUS: dict[int, Outcome] = {
-    # Where the code is missing or new, the status still says whom it concerns.
+    # Where the code is missing or new, the status still says whom it concerns; a new one is counted as unrecognised.
     400: INVALID,
     401: UNAUTHENTICATED,
     403: TABLE[403, ""],
@@ -104,7 +104,9 @@ def outcome(answer: Answer, now_seconds: float) -> Outcome:
     if answer.status == 200:
         return ACCEPTED
     said = words(answer)
-    found = TABLE.get((answer.status, said.code)) or BY_STATUS.get(answer.status)
+    found = TABLE.get((answer.status, said.code))
+    is_new_code = found is None and bool(said.code)
+    found = found or BY_STATUS.get(answer.status)
     if found is None:
         return unrecognised(answer.status)
     if found is INVALID and said.names_token:
@@ -114,5 +116,7 @@ def outcome(answer: Answer, now_seconds: float) -> Outcome:
     if isinstance(found, Throttled):
         wait = retry_after_seconds(answer.header(b"retry-after"), now_seconds)
         seconds = _WAITS[answer.status] if wait is None else wait
-        return Throttled(reason=found.reason, lane_wide=found.lane_wide, retry_after_seconds=seconds)
+        found = msgspec.structs.replace(found, retry_after_seconds=seconds)
+    if is_new_code:  # treated as its status asks, and counted by itself
+        return msgspec.structs.replace(found, reason=f"unrecognised_{answer.status}")
     return found

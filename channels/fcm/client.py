@@ -17,7 +17,7 @@ from channels.http2.headers import Template
 from channels.http2.jobs import Answer, Requests, Result
 from channels.http2.pool import Pool, PoolSettings
 from channels.http2.tls import client_context
-from channels.notification import uuid_form
+from channels.notification import batch_of_some, uuid_forms
 from channels.wire_outcomes import failure_outcome
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Unreachable
 from engine.records.work import Batch, delivery_ids
@@ -37,23 +37,32 @@ class FcmSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_uri: str = "https://oauth2.googleapis.com/token"
     base_url: str = "https://fcm.googleapis.com"
     ca_file: str | None = None  # trust these certificates instead of the system's, for both URLs
-    connections_max: int = 8
+    connections_max: int = 16  # `channels/http2/growth.py` says what so many carry
 
     def __repr__(self) -> str:
         return f"FcmSettings(project_id={self.project_id!r}, base_url={self.base_url!r}, ...)"  # the key stays out
 
 
 class FcmSender:
-    """Sends batches to FCM. Raises ValueError at once when a setting is faulty; the message names it."""
+    """Sends batches to FCM. Lanes of the same service account should be given the same `access_token`.
 
-    def __init__(self, settings: FcmSettings, *, now: Callable[[], float] = time.time) -> None:
+    Raises ValueError at once when a setting is faulty; the message names it.
+    """
+
+    def __init__(
+        self,
+        settings: FcmSettings,
+        access_token: AccessToken | None = None,
+        *,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9.:\-]{3,62}", settings.project_id):
             raise ValueError("project_id: not a Google project id (lower-case letters, digits, hyphens)")
         self._settings = settings
         self._now = now
         self._path = f"/v1/projects/{settings.project_id}/messages:send".encode()
         self._payload = BuiltOnce(payload.build)
-        self._token = AccessToken(
+        self._token = access_token or AccessToken(
             settings.client_email, settings.private_key_pem, settings.token_uri, settings.ca_file, now
         )
         self._pool = Pool(
@@ -68,6 +77,11 @@ class FcmSender:
             await nursery.start(self._token.run)
             task_status.started()
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._pool.connections
+
     async def send(self, batch: Batch) -> Sequence[Outcome]:
         """Send to all endpoints; outcomes in their order. A refused access token gets one second try."""
         tokens = [endpoint.address for endpoint in batch.endpoints]
@@ -79,9 +93,9 @@ class FcmSender:
             authorization = await self._token.header()
         if authorization is None:
             return [self._no_token()] * len(tokens)
-        ids = [uuid_form(one.hex()).encode() for one in delivery_ids(batch)]
+        ids = uuid_forms(delivery_ids(batch))
         ttl = payload.ttl_seconds(batch.event, int(self._now() * 1000))
-        bodies = self._payload(batch.event, batch.language).bodies(tokens, ids, ttl)
+        bodies = self._payload(batch.event, batch.language).bodies(tokens, ids, ttl, batch.personal)
         results = await self._post(bodies, authorization, stop_at)
         if all(result[0] == 200 for result in results):
             return [ACCEPTED] * len(results)
@@ -90,8 +104,8 @@ class FcmSender:
     async def _send_well_formed(self, batch: Batch, tokens: list[bytes]) -> list[Outcome]:
         """Some tokens hold letters that no FCM token has: they cannot be sent, and never could be."""
         good = [bool(token) and not token.translate(None, _TOKEN_LETTERS) for token in tokens]
-        endpoints = [endpoint for endpoint, is_good in zip(batch.endpoints, good, strict=True) if is_good]
-        sent = iter(await self.send(msgspec.structs.replace(batch, endpoints=endpoints)) if endpoints else ())
+        sendable = batch_of_some(batch, good)
+        sent = iter(await self.send(sendable) if sendable.endpoints else ())
         return [next(sent) if is_good else _MALFORMED for is_good in good]
 
     def _no_token(self) -> Unreachable:
@@ -111,7 +125,7 @@ class FcmSender:
         now = self._now()
         outcomes = [_outcome(result, now) for result in results]
         refused = [i for i, r in enumerate(results) if isinstance(r, Answer) and answers.wants_new_token(r)]
-        if not refused:
+        if not refused or not self._token.may_renew(used):
             return outcomes
         renewed: bytes | None = None
         with trio.move_on_after(max(0.0, stop_at - trio.current_time() - _RESEND_SECONDS_MIN)):

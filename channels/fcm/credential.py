@@ -24,6 +24,7 @@ _ASSERTION_SECONDS = 3_600  # Google's limit
 _REQUEST_SECONDS = 10.0
 _RETRY_FIRST_SECONDS = 1.0
 _RETRY_MAX_SECONDS = 60.0
+RENEW_AGAIN_SECONDS = 60.0  # a token refused so soon after a renewal is no matter of its age
 
 
 class _Grant(msgspec.Struct, frozen=True):
@@ -32,7 +33,7 @@ class _Grant(msgspec.Struct, frozen=True):
 
 
 class AccessToken:
-    """Keeps one access token fresh; `run` must be running.
+    """Keeps one access token fresh; `run` must be running. Lanes of the same service account should share one.
 
     `fault` says in a word why there is none: `oauth_refused` (an operator must look), `oauth_unreachable`, or "".
     """
@@ -58,12 +59,18 @@ class AccessToken:
         self._life_seconds = 0.0
         self._changed = trio.Event()
         self._wanted = trio.Event()
+        self._wanted_at: float | None = None
+        self._keeper = trio.Lock()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Fetch a token and renew it ahead of its end, or when one was refused, until cancelled."""
+        """Fetch a token and renew it ahead of its end, or when one was refused, until cancelled.
+
+        Every lane that shares it may run it: one does the work, and another takes over when that one ends.
+        """
+        task_status.started()
         # `trust_env` off: a proxy from the environment must not see the assertion.
-        async with httpx.AsyncClient(verify=self._context, timeout=_REQUEST_SECONDS, trust_env=False) as client:
-            task_status.started()
+        client = httpx.AsyncClient(verify=self._context, timeout=_REQUEST_SECONDS, trust_env=False)
+        async with self._keeper, client:
             failures = 0
             while True:
                 self.fault = await self._fetch(client)
@@ -84,10 +91,18 @@ class AccessToken:
             await self._wait_for_change()
         return self._header or None
 
+    def may_renew(self, used: bytes) -> bool:
+        """`used` was refused: may another one be had? False: it is new, so an operator must look."""
+        if used != self._header or self._wanted.is_set() or self._wanted_at is None:
+            return True
+        return trio.current_time() - self._wanted_at >= RENEW_AGAIN_SECONDS
+
     async def renew_refused(self, used: bytes) -> bytes | None:
         """`used` was refused: the value to try instead, or None. Many callers at once make one renewal."""
         if used == self._header:
-            self._wanted.set()
+            if not self._wanted.is_set():
+                self._wanted_at = trio.current_time()
+                self._wanted.set()
             await self._wait_for_change()
         return self._header if self._header and self._header != used else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
@@ -20,14 +21,17 @@ CONNECT_SECONDS = 10.0
 PING_AFTER_SECONDS = 15.0  # of silence while answers are due (sideshow/apns2 does the same)
 IDLE_PING_AFTER_SECONDS = 3_600.0  # Apple: "after an hour of inactivity"
 PONG_SECONDS = 10.0
+FAREWELL_SECONDS = 2.0  # for the last bytes of a connection that is done
+_GONE = (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError)
 _PING = frames.frame(frames.PING, 0, 0, b"klokke..")
 
 
 class Origin(NamedTuple):
-    """Where requests go: `https://host:port`."""
+    """Where requests go: `https://host:port`; with `is_public_only` never to loopback or a private network."""
 
     host: str
     port: int = 443
+    is_public_only: bool = False
 
     @classmethod
     def parse(cls, url: str) -> Origin:
@@ -64,6 +68,9 @@ class Connection:
         self._bell = trio.lowlevel.ParkingLot()
         self._read_at = self.opened_at
         self._pinged_at: float | None = None
+        self._finished_at: float | None = None
+        self._asked_at: float | None = None
+        self.round_trip_seconds: float | None = None  # of the first answer, before there is load
 
     def wake(self) -> None:
         """There may be something to send."""
@@ -89,7 +96,7 @@ class Connection:
         while True:
             try:
                 data = await self._tls.receive()
-            except (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError):
+            except _GONE:
                 return "connection_broken"
             if not data:
                 return "connection_closed"
@@ -99,6 +106,8 @@ class Connection:
             except ProtocolError as error:
                 await self._say_goodbye(error.code)
                 return f"protocol_{error.code.name.lower()}"
+            if self.round_trip_seconds is None and session.has_answered and self._asked_at is not None:
+                self.round_trip_seconds = self._read_at - self._asked_at
             self.on_event(self)
             if session.is_finished:
                 await self._say_goodbye(ErrorCode.NO_ERROR)
@@ -111,7 +120,8 @@ class Connection:
         session = self.session
         try:
             while True:
-                session.fill(self._queue)
+                if session.fill(self._queue) and self._asked_at is None:
+                    self._asked_at = self._now()
                 data = session.take_output()
                 if data or self._tls.has_output:
                     await self._tls.send(data)
@@ -120,7 +130,8 @@ class Connection:
                     return
                 else:
                     await self._bell.park()
-        except (OSError, ssl.SSLError, trio.BrokenResourceError, trio.ClosedResourceError):
+        except _GONE:
+            session.is_draining = True  # others must take what waits
             await trio.sleep_forever()  # answers may still be in the socket: the reader ends the connection
 
     async def _say_goodbye(self, code: ErrorCode) -> None:
@@ -128,13 +139,19 @@ class Connection:
         with trio.move_on_after(1):
             try:
                 await self._tls.send(self.session.take_output())
-            except (OSError, ssl.SSLError, trio.BusyResourceError, trio.BrokenResourceError):
+            except (*_GONE, trio.BusyResourceError):
                 return  # the writer is busy or the peer is gone: closing says it too
 
     async def watch(self) -> None:
         """Look at the clock: deadlines, and PING where a living peer should have been heard."""
         now = self._now()
         self.session.expire(now)
+        if self.session.is_finished:
+            if self._finished_at is None:
+                self._finished_at = now
+            elif now - self._finished_at > FAREWELL_SECONDS:
+                await self._tls.close()  # the writer hangs in a socket that the peer does not read
+                return
         heard_at = self._read_at
         if self._pinged_at is not None and heard_at >= self._pinged_at:
             self._pinged_at = None
@@ -157,6 +174,9 @@ async def open_connection(
     try:
         with trio.fail_after(CONNECT_SECONDS):
             stream = await trio.open_tcp_stream(origin.host, origin.port)
+            # The address that we are connected to, not one that was looked up before: a name can change its mind.
+            if origin.is_public_only and not is_public(stream.socket.getpeername()[0]):
+                raise ConnectFailed("private_address")
             _keep_alive(stream)
             tls = TlsPump(stream, context, origin.host)
             await tls.handshake()
@@ -179,6 +199,21 @@ async def open_connection(
         if reason is None:
             raise
         raise ConnectFailed(reason) from error
+
+
+_IPV4_INSIDE = frozenset(int(ipaddress.IPv6Address(prefix)) >> 32 for prefix in ("::", "::ffff:0:0", "64:ff9b::"))
+"""Mapped, compatible (both RFC 4291) and NAT64 (RFC 6052) addresses: the last 32 bits are an IPv4 address."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open internet; an IPv4 address in IPv6 clothes is judged by itself."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        if int(ip) >> 32 in _IPV4_INSIDE:
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+        if ip.sixtofour is not None or ip.teredo is not None:
+            return False  # tunnels of another age: no push service is behind one
+    return bool(ip.is_global and not ip.is_multicast)
 
 
 def _why(error: BaseException) -> str | None:

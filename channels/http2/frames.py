@@ -67,6 +67,14 @@ class ErrorCode(IntEnum):
     HTTP_1_1_REQUIRED = 13
 
 
+_NAMES: Final = {int(code): code.name.lower() for code in ErrorCode}
+
+
+def code_name(code: int) -> str:
+    """The error code of a peer as a word of a closed set; codes that no RFC names are `other`."""
+    return _NAMES.get(code, "other")
+
+
 class ProtocolError(Exception):
     """The peer broke the rules of HTTP/2; the connection is told why and closed."""
 
@@ -166,6 +174,14 @@ def read_rst_stream(received: Frame) -> int:
     if not received.stream:
         raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "RST_STREAM without a stream")
     return _word(received)
+
+
+def check_priority(received: Frame) -> None:
+    """Check the shape of PRIORITY, whose content is deprecated (section 6.3)."""
+    if not received.stream:
+        raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "PRIORITY without a stream")
+    if len(received.payload) != 5:
+        raise ProtocolError(ErrorCode.FRAME_SIZE_ERROR, "PRIORITY of a wrong length")
 
 
 def read_ping(received: Frame) -> bytes:

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from hpack import Decoder, Encoder, HPACKError
+from hpack import Decoder, Encoder, HPACKError, OversizedHeaderListError
 
+from channels.http2.fields import HEADER_LIST_BYTES_MAX, Fields, Header
 from channels.http2.frames import ErrorCode, ProtocolError
 
 TABLE_BYTES = 4096  # RFC 9113: what a peer offers unless it says otherwise; we never use more
-HEADER_LIST_BYTES_MAX = 65_536
-_BLOCKS_MAX = 64  # encoded templates kept per connection; there is one per event, so old ones are worth nothing
+_BLOCKS_MAX = 256  # encoded templates kept per connection, one an event: more than are ever in flight at once
 _KNOWN_ANSWERS_MAX = 128
-
-Header = tuple[bytes, bytes]
 
 
 class Template(NamedTuple):
@@ -79,7 +77,13 @@ class HeaderWriter:
 
     def resize(self, table_bytes: int) -> None:
         """Follow the peer's SETTINGS_HEADER_TABLE_SIZE."""
-        self._encoder.header_table_size = min(table_bytes, TABLE_BYTES)
+        size = min(table_bytes, TABLE_BYTES)
+        if size == self._encoder.header_table_size:
+            return  # hpack would forget a change that no block has announced yet
+        self._encoder.header_table_size = size
+        # Of all changes since the last block only the smallest and the last are announced (RFC 7541 section 4.2).
+        smallest = min(self._encoder.table_size_changes)
+        self._encoder.table_size_changes = [size] if smallest == size else [smallest, size]
         self._blocks.clear()  # their indices may be gone, and the size update must go out with the next block
 
     def block(self, template: Template) -> tuple[Block | None, Block]:
@@ -151,34 +155,34 @@ def integer(value: int, prefix_bits: int, pattern: int = 0) -> bytes:
 
 
 class AnswerReader:
-    """Decodes answer headers.
+    """Reads answer headers.
 
     With `is_stateless` we have announced a table of size 0 in our first SETTINGS, which the peer must obey before it
-    answers anything; so no block changes the meaning of another, and a block that begins with 0x88 (static entry 8,
-    `:status: 200`) needs no decoding. A peer that uses a table all the same gives a COMPRESSION_ERROR; the pool then
-    connects with the default table and decodes every block.
+    answers anything; so no block changes the meaning of another, a block that begins with 0x88 (static entry 8,
+    `:status: 200`) needs no decoding, and others are decoded as far as somebody asks (`fields.py`). A peer that uses a
+    table all the same gives a COMPRESSION_ERROR; the pool then connects with the default table and decodes every block.
     """
 
     def __init__(self, *, is_stateless: bool) -> None:
         self._is_stateless = is_stateless
-        self._known: dict[bytes, tuple[Header, ...]] = {}
+        self._known: dict[bytes, Fields] = {}
         self._decoder = Decoder(max_header_list_size=HEADER_LIST_BYTES_MAX)
-        if is_stateless:
-            self._decoder.header_table_size = 0
-            self._decoder.max_allowed_table_size = 0
 
-    def read(self, block: bytes) -> tuple[Header, ...]:
-        # Refusals of one second often have the very same headers; ten of them, Huffman-coded, take 100 us to decode.
-        # Without a table the same bytes always mean the same, so they are decoded once.
+    def read(self, block: bytes) -> Fields:
+        if not self._is_stateless:
+            return Fields.of(self._decode(block))
+        # FCM's refusals of one second often have the very same headers.
         known = self._known.get(block)
-        if known is not None:
-            return known
-        try:
-            headers = tuple((bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True))
-        except HPACKError as error:
-            raise ProtocolError(ErrorCode.COMPRESSION_ERROR, "headers cannot be decoded") from error
-        if self._is_stateless:
+        if known is None:
             if len(self._known) >= _KNOWN_ANSWERS_MAX:
                 self._known.clear()
-            self._known[block] = headers
-        return headers
+            known = self._known[block] = Fields.cut(block)
+        return known
+
+    def _decode(self, block: bytes) -> tuple[Header, ...]:
+        try:
+            return tuple((bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True))
+        except OversizedHeaderListError as error:
+            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "header list too large") from error
+        except HPACKError as error:
+            raise ProtocolError(ErrorCode.COMPRESSION_ERROR, "headers cannot be decoded") from error

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from channels.http2.fields import Fields, Header
 from channels.http2.frames import FRAME_BYTES_MAX
-from channels.http2.headers import Header, Template
+from channels.http2.headers import Template
 
 RESENDS_MAX = 3
 """How often a request that was surely not processed is sent again before the caller hears of it."""
@@ -26,10 +27,13 @@ class Answer(NamedTuple):
     """What the server said. The headers of a 200 are left out: most are never decoded."""
 
     status: int
-    headers: tuple[Header, ...]
+    headers: Fields | tuple[Header, ...]
     body: bytes
 
     def header(self, name: bytes) -> bytes | None:
+        """The value of the first header of that name, decoded only now; None where there is none."""
+        if isinstance(self.headers, Fields):
+            return self.headers.get(name)
         return next((value for key, value in self.headers if key == name), None)
 
 
@@ -70,7 +74,7 @@ class Requests(NamedTuple):
             return "every column must have `total` entries"
         if (self.values is None) != (self.template.value_name is None):
             return "`values` and the template's `value_name` go together"
-        if self.values is not None and any(len(value) != self.template.value_bytes for value in self.values):
+        if self.values and set(map(len, self.values)) != {self.template.value_bytes}:
             return "every value must be `value_bytes` long"
         longest = max(map(len, self.paths), default=0) if self.paths is not None else 0
         if self.template.bytes_at_most(longest) > FRAME_BYTES_MAX:
@@ -168,6 +172,11 @@ class Queue:
 
     def __bool__(self) -> bool:
         return bool(self._jobs)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait to be sent."""
+        return sum(stop - start for job in self._jobs for start, stop in job.pending)
 
     def join(self, job: Job) -> None:
         if job not in self._members:

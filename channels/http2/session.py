@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from channels.http2 import frames
-from channels.http2.frames import ACK, END_HEADERS, END_STREAM, HEAD, ErrorCode, Frame, ProtocolError
-from channels.http2.headers import HEADER_LIST_BYTES_MAX, AnswerReader, Header
+from channels.http2.fields import HEADER_LIST_BYTES_MAX, Fields
+from channels.http2.flood import FloodGuard
+from channels.http2.frames import ACK, END_STREAM, HEAD, ErrorCode, Frame, ProtocolError
+from channels.http2.gathering import Gathering, Whole
+from channels.http2.headers import AnswerReader
 from channels.http2.jobs import OK, Answer, Failure, FailureKind, Job, Queue, Result
 from channels.http2.sending import Sending
 from channels.http2.streams import Streams
@@ -19,7 +22,7 @@ RECEIVE_WINDOW_BYTES = 1 << 24
 ANSWER_BODY_BYTES_MAX = 32_768  # half a stream's window: a longer answer is cut off, its status counts
 FILL_MAX = 512  # requests per TLS write: more gains nothing and lets others wait
 SILENT_MAX = 3  # streams that ran out of time before the connection is retired (pushy #816: APNs fell silent in 2020)
-CONTROL_FRAMES_MAX = 10_000  # answers to PING and SETTINGS that a peer may make us pile up unread
+IDLE_SHUT_SECONDS = 5.0  # a connection on which nothing is in flight and nothing may be sent is left then
 LAST_USABLE_STREAM = frames.STREAM_MAX - 4 * FILL_MAX
 
 _LONGEST_HEAD = (frames.FRAME_BYTES_MAX << 8) | 0xFF
@@ -47,13 +50,14 @@ class Session:
         self.odd_answers: list[Answer] = []  # answers other than 200, for the pool to judge
         self._limits = limits
         self._reader = AnswerReader(is_stateless=limits.is_stateless)
-        self._is_warm = not limits.starts_with_one
+        self.is_warm = not limits.starts_with_one
         self.streams = Streams()
-        self._gathering: tuple[int, int, bytes] | None = None  # a header block that CONTINUATION goes on with
+        self._gathering = Gathering()
         self._rest = b""
         self._consumed = 0
         self._silent = 0
-        self._control = 0
+        self._shut_since: float | None = None
+        self._flood = FloodGuard()
 
     # --- out ---
 
@@ -74,7 +78,7 @@ class Session:
             return b""
         data = output[0] if len(output) == 1 else b"".join(output)
         output.clear()
-        self._control = 0
+        self._flood.wrote()
         return data
 
     @property
@@ -86,10 +90,6 @@ class Session:
         return len(self.streams.owner)
 
     @property
-    def is_warm(self) -> bool:
-        return self._is_warm
-
-    @property
     def is_finished(self) -> bool:
         return self.is_draining and not self.streams.owner
 
@@ -97,7 +97,7 @@ class Session:
         """How many requests may be started now."""
         if self.is_draining or not self.is_ready:
             return 0
-        limit = self.sending.streams_max if self._is_warm else min(1, self.sending.streams_max)
+        limit = self.sending.streams_max if self.is_warm else min(1, self.sending.streams_max)
         return limit - len(self.streams.owner)
 
     def fill(self, queue: Queue) -> int:
@@ -141,8 +141,15 @@ class Session:
             data = self._rest + data
         at = 0
         while True:
-            if self._limits.is_fast and self._gathering is None and not self.sending.unsent:
-                at = self._take_accepted(data, at)
+            if self._limits.is_fast and not self._gathering.is_open and not self.sending.unsent:
+                before, at = at, self._take_accepted(data, at)
+                if at > before:
+                    self._flood.got_answer()
+                passed = self.sending.pass_windows(data, at)
+                if passed > at:
+                    self._flood.took_windows(passed - at)
+                    at = passed
+                    continue
             received, at = frames.cut(data, at)
             if received is None:
                 break
@@ -194,24 +201,25 @@ class Session:
                     end_run(run)
             else:
                 break
-            self.has_answered = self._is_warm = True
+            self.has_answered = self.is_warm = True
             at = stop
         return at
 
     def _take(self, received: Frame) -> None:
+        self._flood.took_frame()
         kind = received.kind
-        if self._gathering is not None and kind != frames.CONTINUATION:
+        if self._gathering.is_open and kind != frames.CONTINUATION:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "header block broken off")
-        if not self.is_ready and kind != frames.SETTINGS:
+        if not self.is_ready and (kind != frames.SETTINGS or received.flags & ACK):
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "connection must begin with SETTINGS")
         if kind in (frames.DATA, frames.HEADERS, frames.RST_STREAM) and not self._is_known(received.stream):
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "frame on a stream that was never opened")
         if kind == frames.DATA:
             self._take_data(received)
         elif kind == frames.HEADERS:
-            self._take_headers(received.stream, received.flags, frames.content(received))
+            self._take_headers(self._gathering.start(received))
         elif kind == frames.CONTINUATION:
-            self._take_continuation(received)
+            self._take_headers(self._gathering.go_on(received))
         elif kind == frames.RST_STREAM:
             self._take_reset(received.stream, frames.read_rst_stream(received))
         elif kind == frames.SETTINGS:
@@ -224,35 +232,25 @@ class Session:
             self._take_window(received)
         elif kind == frames.PUSH_PROMISE:
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "server push was switched off")
-        # PRIORITY is deprecated and unknown types must be ignored (sections 5.3.2 and 4.1).
+        elif kind == frames.PRIORITY:
+            frames.check_priority(received)
+        # What PRIORITY says is deprecated, and unknown types must be ignored (sections 5.3.2 and 4.1).
 
     def _is_known(self, stream: int) -> bool:
         return stream & 1 == 1 and stream < self.sending.next_stream
 
-    def _take_headers(self, stream: int, flags: int, block: bytes) -> None:
-        if not flags & END_HEADERS:
-            if len(block) > HEADER_LIST_BYTES_MAX:
-                raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "header block without end")
-            self._gathering = (stream, flags, block)
-            return
-        headers = self._reader.read(block)  # also for streams that are gone: the table must follow
-        if stream in self.streams.owner:
-            self._take_answer(stream, headers, is_last=bool(flags & END_STREAM))
+    def _take_headers(self, whole: Whole | None) -> None:
+        if whole is not None:
+            headers = self._reader.read(whole.block)  # also for streams that are gone: the table must follow
+            if whole.stream in self.streams.owner:
+                self._take_answer(whole.stream, headers, is_last=bool(whole.flags & END_STREAM))
 
-    def _take_continuation(self, received: Frame) -> None:
-        if self._gathering is None or self._gathering[0] != received.stream:
-            raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "CONTINUATION without a header block")
-        stream, flags, block = self._gathering
-        self._gathering = None
-        self._take_headers(stream, flags | received.flags & END_HEADERS, block + received.payload)
-
-    def _take_answer(self, stream: int, headers: tuple[Header, ...], *, is_last: bool) -> None:
+    def _take_answer(self, stream: int, headers: Fields, *, is_last: bool) -> None:
         answer = self.streams.opened.get(stream)
         if answer is None:
-            status = _status(headers)
+            status = headers.status
             if status is None or (status < 200 and is_last):
-                self._reset(stream, ErrorCode.PROTOCOL_ERROR)
-                self._settle(stream, Failure(FailureKind.UNKNOWN, "malformed_answer"))
+                self._fail(stream, "malformed_answer", ErrorCode.PROTOCOL_ERROR)
                 return
             if status < 200:
                 return  # informational: the answer is still to come
@@ -269,10 +267,14 @@ class Session:
         stream, data = received.stream, frames.content(received)
         if stream not in self.streams.owner:
             return
+        padding = len(received.payload) - len(data)
+        if padding and not received.flags & END_STREAM:
+            # Content is cut off long before a stream's window ends, padding is not: give its share back.
+            self._flood.replied()
+            self._put(frames.window_update(stream, padding))
         answer = self.streams.opened.get(stream)
         if answer is None:
-            self._reset(stream, ErrorCode.PROTOCOL_ERROR)
-            self._settle(stream, Failure(FailureKind.UNKNOWN, "malformed_answer"))
+            self._fail(stream, "malformed_answer", ErrorCode.PROTOCOL_ERROR)
             return
         if len(answer.body) + len(data) > ANSWER_BODY_BYTES_MAX:
             self._reset(stream, ErrorCode.CANCEL)
@@ -286,7 +288,7 @@ class Session:
         answer = self.streams.opened[stream]
         self.has_answered = True
         if answer.status == 200:
-            self._is_warm = True
+            self.is_warm = True
         else:
             self.odd_answers.append(answer)
         if stream in self.sending.unsent:
@@ -301,14 +303,13 @@ class Session:
         elif code == ErrorCode.REFUSED_STREAM:
             self._refuse(stream, "refused_stream")
         else:
-            name = ErrorCode(code).name.lower() if code in _CODES else "other"
-            self._settle(stream, Failure(FailureKind.UNKNOWN, f"reset_{name}"))
+            self._settle(stream, Failure(FailureKind.UNKNOWN, f"reset_{frames.code_name(code)}"))
 
     def _take_settings(self, received: Frame) -> None:
         values = frames.read_settings(received)
         if received.flags & ACK:
             return
-        self._count_control()
+        self._flood.replied()
         self.is_ready = True
         self.sending.follow(values)
 
@@ -316,47 +317,59 @@ class Session:
         data = frames.read_ping(received)
         if received.flags & ACK:
             return
-        self._count_control()
+        self._flood.replied()
         self._put(frames.frame(frames.PING, ACK, 0, data))
-
-    def _count_control(self) -> None:
-        self._control += 1
-        if self._control > CONTROL_FRAMES_MAX:
-            raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "too many PING or SETTINGS")
 
     def _take_goaway(self, last_stream: int) -> None:
         """Section 6.8: streams above `last_stream` were not processed; those below are still answered."""
         self.is_draining = True
         for stream in [stream for stream in self.streams.owner if stream > last_stream]:
-            self._refuse(stream, "goaway")
+            if stream in self.streams.opened:
+                self._end_answer(stream)  # its status has come, so it was processed whatever is said now
+            else:
+                self._refuse(stream, "goaway")
 
     def _take_window(self, received: Frame) -> None:
         stream, increment = received.stream, frames.read_window_update(received)
         if stream and not self._is_known(stream):
             raise ProtocolError(ErrorCode.PROTOCOL_ERROR, "window of a stream that was never opened")
         if not self.sending.grow(stream, increment) and stream in self.streams.owner:
-            self._reset(stream, ErrorCode.FLOW_CONTROL_ERROR)
-            self._settle(stream, Failure(FailureKind.UNKNOWN, "malformed_window"))
+            self._fail(stream, "malformed_window", ErrorCode.FLOW_CONTROL_ERROR)
 
     def _reset(self, stream: int, code: ErrorCode) -> None:
-        self._count_control()
+        self._flood.replied()
         self._put(frames.rst_stream(stream, code))
+
+    def _fail(self, stream: int, reason: str, code: ErrorCode) -> None:
+        self._reset(stream, code)
+        self._settle(stream, Failure(FailureKind.UNKNOWN, reason))
 
     # --- time and end ---
 
     def expire(self, now: float) -> None:
         """Settle what was not answered in time; a connection with several such streams takes nothing new."""
+        self._flood.look_at_clock(now)
         for stream in self.streams.overdue(now):
             self._put(frames.rst_stream(stream, ErrorCode.CANCEL))
+            if stream in self.streams.opened:
+                self._end_answer(stream)
+                continue
+            self._silent += 1
             if stream in self.sending.unsent:  # an unfinished request is not acted upon
                 self._settle(stream, Failure(FailureKind.NOT_SENT, "no_window_in_time"))
-            elif stream in self.streams.opened:
-                self._end_answer(stream)
             else:
-                self._silent += 1
                 self._settle(stream, Failure(FailureKind.UNKNOWN, "no_answer_in_time"))
-        if self._silent >= SILENT_MAX:
+        if self._silent >= SILENT_MAX or self._is_shut_for_long(now):
             self.is_draining = True
+
+    def _is_shut_for_long(self, now: float) -> bool:
+        """Has the peer allowed neither a stream nor a byte for a while, with nothing in flight that would change it?"""
+        if self.streams.owner or not self.is_ready or (self.room() > 0 and not self.sending.is_stalled):
+            self._shut_since = None
+            return False
+        if self._shut_since is None:
+            self._shut_since = now
+        return now - self._shut_since >= IDLE_SHUT_SECONDS
 
     def close(self, code: ErrorCode) -> None:
         """Say goodbye with GOAWAY (we take no streams from a server, so the last one is 0)."""
@@ -375,6 +388,7 @@ class Session:
                 self._settle(stream, Failure(FailureKind.UNKNOWN, reason))
 
     def _settle(self, stream: int, result: Result) -> None:
+        self._flood.got_answer()
         self.sending.forget(stream)
         self.streams.settle(stream, result)
 
@@ -382,12 +396,3 @@ class Session:
         self.sending.forget(stream)
         self.streams.refuse(stream, reason)
         self.has_refused = True
-
-
-_CODES = frozenset(ErrorCode)
-
-
-def _status(headers: tuple[Header, ...]) -> int | None:
-    if not headers or headers[0][0] != b":status" or len(headers[0][1]) != 3 or not headers[0][1].isdigit():
-        return None
-    return int(headers[0][1])

@@ -34,6 +34,7 @@ class TlsPump:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
+        self._broken: ssl.SSLError | None = None
 
     async def handshake(self) -> None:
         """Shake hands; raises ssl.SSLError (certificate refused) or OSError."""
@@ -62,7 +63,9 @@ class TlsPump:
         await self._flush()
 
     async def receive(self) -> bytes:
-        """Wait for data and return all of it that has come; empty at the end of the connection."""
+        """Wait for data and return all of it that has come; empty at the end; ssl.SSLError for a broken record."""
+        if self._broken is not None:
+            raise self._broken
         while True:
             try:
                 first = self._tls.read(_RECORD_BYTES)
@@ -81,6 +84,8 @@ class TlsPump:
                 pieces.append(piece)
         except (ssl.SSLWantReadError, ssl.SSLZeroReturnError, ssl.SSLEOFError):
             pass  # no whole record is left; an end of the connection shows again at the next read
+        except ssl.SSLError as error:
+            self._broken = error  # what came before it is good; OpenSSL does not say this twice
         return b"".join(pieces)
 
     async def _feed(self) -> bool:

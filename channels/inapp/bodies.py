@@ -1,20 +1,18 @@
-"""Events by number, through a short memory: a broadcast is read once, not once per reader."""
+"""Events by number, through a short memory: a broadcast is read once, not once per reader.
+
+A cancellation whose hint was lost is noticed as soon as the event is forgotten here.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
-import trio
-
+from channels.inapp.short_memory import ShortMemory
 from engine.records.event import Event
 from engine.records.words import Stop
 
 ReadEvents = Callable[[Collection[int]], Awaitable[Mapping[int, tuple[Event, Stop | None]]]]
 """`engine.ports.Work.events`."""
-
-_EVENTS_MAX = 20_000
-_SECONDS_MAX = 30.0  # a cancellation whose hint was lost is noticed after this
 
 
 class Bodies:
@@ -22,7 +20,7 @@ class Bodies:
 
     def __init__(self, read: ReadEvents) -> None:
         self._read = read
-        self._known: OrderedDict[int, tuple[Event | None, float]] = OrderedDict()  # None: withdrawn
+        self._memory = ShortMemory[Event]()  # None: withdrawn
 
     async def get(self, numbers: Collection[int]) -> dict[int, Event]:
         """The events that may be shown; withdrawn and unknown ones are left out.
@@ -30,25 +28,14 @@ class Bodies:
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        now = trio.current_time()
-        found: dict[int, Event | None] = {}
-        for number in numbers:
-            known = self._known.get(number)
-            if known is not None and known[1] > now:
-                found[number] = known[0]
+        found = self._memory.recall(numbers)
         missing = [number for number in numbers if number not in found]
         if missing:
             for number, (event, stop) in (await self._read(missing)).items():
                 found[number] = None if stop is Stop.CANCELLED else event
-                self._remember(number, found[number], now)
+                self._memory.keep(number, found[number])
         return {number: event for number, event in found.items() if event is not None}
 
     def withdraw(self, number: int) -> None:
         """Note that an event was cancelled."""
-        self._remember(number, None, trio.current_time())
-
-    def _remember(self, number: int, event: Event | None, now: float) -> None:
-        self._known[number] = (event, now + _SECONDS_MAX)
-        self._known.move_to_end(number)
-        if len(self._known) > _EVENTS_MAX:
-            self._known.popitem(last=False)
+        self._memory.keep(number, None)

@@ -24,6 +24,7 @@ from channels.inapp.routes import Lives, Routes
 from channels.inapp.settings import GatewaySettings
 from channels.inapp.streams import Streams
 from channels.inapp.turnstile import Turnstile
+from channels.inapp.wording import ReadFamilies, Wording
 from engine.ports import Inbox
 from engine.records.errors import StoreUnavailable
 from engine.rules.tickets import SECRET_BYTES_MIN
@@ -52,6 +53,7 @@ class Gateway:
     Args:
         inbox: the inbox in the store.
         events: reads events and their stops: `engine.ports.Work.events`.
+        families: reads whose children events name: `engine.ports.Directory.families`.
         secret: what tickets are signed with, at least 32 bytes; the intake's (`engine.rules.tickets.mint`).
         lives: says whether the person of a ticket is still on the platform.
         settings: limits and deadlines.
@@ -62,6 +64,7 @@ class Gateway:
         self,
         inbox: Inbox,
         events: ReadEvents,
+        families: ReadFamilies,
         secret: bytes,
         lives: Lives,
         settings: GatewaySettings | None = None,
@@ -71,11 +74,13 @@ class Gateway:
             raise ValueError(f"secret: give at least {SECRET_BYTES_MIN} random bytes")
         self._settings = settings or GatewaySettings()
         self._now_ms = now_ms
-        bodies = Bodies(events)
+        bodies, wording = Bodies(events), Wording(families)
         self._streams = Streams(self._settings)
-        self._live = Live(inbox, bodies, self._streams, self._settings.gap_check_seconds)
+        self._live = Live(inbox, bodies, wording, self._streams, self._settings.gap_check_seconds)
         turnstile = Turnstile(self._settings.requests_per_second, self._settings.requests_burst)
-        self._routes = Routes(inbox, bodies, self._streams, turnstile, secret, lives, now_ms, self._live.heard_ms)
+        self._routes = Routes(
+            inbox, bodies, wording, self._streams, turnstile, secret, lives, now_ms, self._live.heard_ms
+        )
         self._exchanges = 0
 
     @property

@@ -2,7 +2,7 @@
 
 1. A hint says: this event was put into the inboxes of these people, and the group's clock moved from a to b.
 2. Their roster is cut with the roster of those who are connected here; mostly nothing is left, and nothing is read.
-3. The event is read once, encoded once per language, and written to all.
+3. The event is read once, encoded once per language (one that names children once per reader), and written to all.
 4. A hint whose `before` is ahead of what was heard last means that hints were lost; a clock in the store that stays
    ahead means that the last one was. Then the streams of that group read what came since their last item.
 
@@ -19,6 +19,7 @@ import trio
 from channels.inapp.bodies import Bodies
 from channels.inapp.payload import item_frame, withdrawn_frame
 from channels.inapp.streams import Stream, Streams
+from channels.inapp.wording import Wording
 from engine.ports import Inbox
 from engine.records.errors import StoreUnavailable
 from engine.records.event import Event
@@ -36,9 +37,12 @@ _STORE_WAIT_SECONDS = 0.5
 class Live:
     """Turns hints into frames. One per gateway process."""
 
-    def __init__(self, inbox: Inbox, bodies: Bodies, streams: Streams, gap_check_seconds: float) -> None:
+    def __init__(
+        self, inbox: Inbox, bodies: Bodies, wording: Wording, streams: Streams, gap_check_seconds: float
+    ) -> None:
         self._inbox = inbox
         self._bodies = bodies
+        self._wording = wording
         self._streams = streams
         self._gap_check_seconds = gap_check_seconds
         self._heard_ms = [0] * INBOX_GROUPS  # the clock of each group after the last hint or repair
@@ -93,6 +97,7 @@ class Live:
         frames: dict[Language, bytes] = {}
         push = self._streams.push
         left = _WRITES_PER_CHECKPOINT
+        families = await self._wording.families([event], list(numbers_of(people))) if event.names_children else None
         for number in numbers_of(people):
             for stream in tuple(self._streams.of(number)):
                 if not stream.is_ready:
@@ -100,7 +105,9 @@ class Live:
                 elif arrival_ms > stream.last_ms:
                     frame = frames.get(stream.language)
                     if frame is None:
-                        frame = frames[stream.language] = item_frame(event, stream.language, item)
+                        frame = item_frame(event, stream.language, item, families.get(number) if families else None)
+                        if families is None:
+                            frames[stream.language] = frame
                     stream.last_ms = arrival_ms
                     push(stream, frame)
             left -= 1
@@ -153,12 +160,14 @@ class Live:
         """Write to each stream what came after its last item."""
         found = await self._inbox.since([(stream.number, stream.last_ms) for stream in streams])
         bodies = await self._bodies.get({item.event for items in found for item in items})
+        families = await self._wording.families(bodies.values(), {stream.number for stream in streams})
         for stream, items in zip(streams, found, strict=True):
             for item in items:
                 if stream.is_ready and item.arrival_ms > stream.last_ms:
                     stream.last_ms = item.arrival_ms
                     if item.event in bodies:
-                        self._streams.push(stream, item_frame(bodies[item.event], stream.language, item))
+                        frame = item_frame(bodies[item.event], stream.language, item, families.get(stream.number))
+                        self._streams.push(stream, frame)
 
     async def _read_clocks(self) -> list[int]:
         while True:

@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from engine.records.event import Event, event_number, public_id
+from engine.records.family import Family
 from engine.records.inbox import InboxItem
+from engine.records.placeholder import filled
 from engine.records.words import Category, Language
+from engine.rules.children import phrase
 
 _CURSOR = re.compile(r"([0-9]{1,15})-(e[0-9a-z]{13})")
 HEARTBEAT = b":\n\n"
@@ -42,13 +45,18 @@ class ListDocument(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
-def document(event: Event, language: Language, item: InboxItem) -> ItemDocument:
+def document(event: Event, language: Language, item: InboxItem, family: Family | None = None) -> ItemDocument:
+    """Word an item for one reader; `family` is asked for only where the event's text holds `{children}`."""
     text = event.text(language)
+    title, body = text.title, text.body
+    if event.names_children:
+        children = phrase(event, family, language)
+        title, body = filled(title, children), filled(body, children)
     moment = datetime.fromtimestamp(item.arrival_ms / 1000, UTC).isoformat(timespec="milliseconds")
     return ItemDocument(
         event=event.public_id,
-        title=text.title,
-        body=text.body,
+        title=title,
+        body=body,
         sender=event.content.sender,
         link=event.content.link,
         category=event.category,
@@ -68,9 +76,9 @@ def arrival_of(spelled: str) -> int | None:
     return int(match[1]) if match and event_number(match[2]) is not None else None
 
 
-def item_frame(event: Event, language: Language, item: InboxItem) -> bytes:
+def item_frame(event: Event, language: Language, item: InboxItem, family: Family | None = None) -> bytes:
     """The frame of an item. JSON holds no raw line end, so the data is one line."""
-    data = _JSON.encode(document(event, language, item))
+    data = _JSON.encode(document(event, language, item, family))
     return b"id: %b\nevent: item\ndata: %b\n\n" % (cursor(item).encode(), data)
 
 

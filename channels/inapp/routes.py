@@ -18,6 +18,7 @@ from channels.inapp.payload import STREAM_BEGIN, ListDocument, arrival_of, curso
 from channels.inapp.problems import Pointed, Problem, unauthorized
 from channels.inapp.streams import Stream, Streams
 from channels.inapp.turnstile import Turnstile
+from channels.inapp.wording import Wording
 from engine.ports import Inbox
 from engine.records.event import event_number
 from engine.records.inbox import InboxItem, ItemState
@@ -57,6 +58,7 @@ class Routes:
         self,
         inbox: Inbox,
         bodies: Bodies,
+        wording: Wording,
         streams: Streams,
         turnstile: Turnstile,
         secret: bytes,
@@ -66,6 +68,7 @@ class Routes:
     ) -> None:
         self._inbox = inbox
         self._bodies = bodies
+        self._wording = wording
         self._streams = streams
         self._turnstile = turnstile
         self._secret = secret
@@ -129,9 +132,14 @@ class Routes:
             shown = await self._bodies.get([item.event for item in ahead])
             page += [item for item in ahead if item.event in shown]
         bodies = await self._bodies.get([item.event for item in page[:limit]])
+        family = (await self._wording.families(bodies.values(), [ticket.number])).get(ticket.number)
         return msgspec.json.encode(
             ListDocument(
-                items=[document(bodies[item.event], language, item) for item in page[:limit] if item.event in bodies],
+                items=[
+                    document(bodies[item.event], language, item, family)
+                    for item in page[:limit]
+                    if item.event in bodies
+                ],
                 unread=await self._unread(items),
                 next=cursor(page[limit - 1]) if len(page) > limit else None,
             )
@@ -179,9 +187,10 @@ class Routes:
             stream.missed = False
             (items,) = await self._inbox.since([(stream.number, stream.last_ms)])
             bodies = await self._bodies.get([item.event for item in items])
+            family = (await self._wording.families(bodies.values(), [stream.number])).get(stream.number)
             for item in items:
                 if item.event in bodies:
-                    await exchange.send_raw(item_frame(bodies[item.event], stream.language, item))
+                    await exchange.send_raw(item_frame(bodies[item.event], stream.language, item, family))
                 stream.last_ms = item.arrival_ms
 
 

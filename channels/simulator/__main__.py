@@ -1,14 +1,15 @@
-"""`python -m channels.simulator apns|fcm|smtp`: the command line."""
+"""`python -m channels.simulator apns|fcm|webpush|smtp`: the command line."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from channels.simulator.ledger import COLUMNS
-from channels.simulator.options import Mode, OptionFault, Options, run_apns, run_fcm, run_smtp
+from channels.simulator.options import OptionFault, Options, run_apns, run_fcm, run_smtp, run_webpush
 from channels.simulator.provider_tokens import KeyFault
 from channels.simulator.script import ScriptFault
 
@@ -23,21 +24,19 @@ When it is ready it prints one JSON line with its address:
     {{"provider": "apns", "url": "https://127.0.0.1:41234"}}
 
 SIGTERM or Ctrl-C ends it with status 0. The ledger it keeps is tab-separated: {", ".join(COLUMNS)}.
-`channels/simulator/script.py` describes scripts, `channels/simulator/planned.py` the tokens that end badly on purpose.
+docs/simulators.md describes modes, scripts and the tokens that end badly on purpose.
 """,
 )
+
+_DEFAULTS = Options()
+Shared = Annotated[Options, Parameter(name="*")]
+"""The options that every simulator has, as if each had them of its own."""
 
 
 @app.command
 def apns(
     *,
-    listen: str = "127.0.0.1:0",
-    ledger: Path | None = None,
-    tls_folder: Path | None = None,
-    mode: Mode = "validating",
-    script: Path | None = None,
-    seed: int = 0,
-    die_with_parent: bool = False,
+    options: Shared = _DEFAULTS,
     public_key: Path | None = None,
     key_id: str = "",
     team_id: str = "",
@@ -50,13 +49,6 @@ def apns(
     Example: klokke simulate apns --listen 127.0.0.1:2197 --ledger apns.tsv --tls-folder certs --topic dk.klokke.app
 
     Args:
-        listen: Loopback address and port; port 0 takes a free one.
-        ledger: File to which one line a request is appended.
-        tls_folder: Where ca.pem (trust it in your client), server.pem and server.key are used from, or made.
-        mode: accept-all answers 200 to everything; validating judges requests as the provider does.
-        script: TOML file with faults over time.
-        seed: Start of the script's draws: the same seed draws the same.
-        die_with_parent: End when the parent process ends (Linux).
         public_key: PEM public key (P-256) that fits the provider tokens; without it signatures are not checked.
         key_id: The only key id that is known.
         team_id: The only team id that is known.
@@ -65,7 +57,7 @@ def apns(
         first_streams: Concurrent streams before that; Apple allows one.
     """
     run_apns(
-        _options(listen, ledger, tls_folder, mode, script, seed, die_with_parent),
+        options,
         public_key,
         key_id,
         team_id,
@@ -78,13 +70,7 @@ def apns(
 @app.command
 def fcm(
     *,
-    listen: str = "127.0.0.1:0",
-    ledger: Path | None = None,
-    tls_folder: Path | None = None,
-    mode: Mode = "validating",
-    script: Path | None = None,
-    seed: int = 0,
-    die_with_parent: bool = False,
+    options: Shared = _DEFAULTS,
     public_key: Path | None = None,
     project: str = "",
     token_seconds: float = 3600,
@@ -95,20 +81,13 @@ def fcm(
     Example: klokke simulate fcm --listen 127.0.0.1:8443 --ledger fcm.tsv --tls-folder certs --project klokke-demo
 
     Args:
-        listen: Loopback address and port; port 0 takes a free one.
-        ledger: File to which one line a request is appended.
-        tls_folder: Where ca.pem (trust it in your client), server.pem and server.key are used from, or made.
-        mode: accept-all answers 200 to everything; validating judges requests as the provider does.
-        script: TOML file with faults over time.
-        seed: Start of the script's draws: the same seed draws the same.
-        die_with_parent: End when the parent process ends (Linux).
         public_key: PEM public key (RSA) that fits the assertions; without it signatures are not checked.
         project: The only project that exists. Without it all do.
         token_seconds: Life of an access token.
         streams: Concurrent streams of an HTTP/2 connection.
     """
     run_fcm(
-        _options(listen, ledger, tls_folder, mode, script, seed, die_with_parent),
+        options,
         public_key,
         project,
         token_seconds,
@@ -117,15 +96,29 @@ def fcm(
 
 
 @app.command
+def webpush(
+    *,
+    options: Shared = _DEFAULTS,
+    vapid_key: str = "",
+    streams: int = 1000,
+) -> None:
+    """Simulate a push service of browsers: HTTP/2 or HTTP/1.1 over TLS, `POST /push/<name>` (RFC 8030, 8291, 8292).
+
+    A browser's keys follow from its name: `GET /subscription/<name>` gives its subscription, docs/webpush.md the rule.
+
+    Example: klokke simulate webpush --listen 127.0.0.1:8444 --ledger webpush.tsv --tls-folder certs
+
+    Args:
+        vapid_key: The only application server key that is known, in base64url. Without it any is.
+        streams: Concurrent streams of an HTTP/2 connection.
+    """
+    run_webpush(options, vapid_key, streams)
+
+
+@app.command
 def smtp(
     *,
-    listen: str = "127.0.0.1:0",
-    ledger: Path | None = None,
-    tls_folder: Path | None = None,
-    mode: Mode = "validating",
-    script: Path | None = None,
-    seed: int = 0,
-    die_with_parent: bool = False,
+    options: Shared = _DEFAULTS,
     starttls: bool = False,
     size_bytes: int = 10_485_760,
 ) -> None:
@@ -134,37 +127,10 @@ def smtp(
     Example: klokke simulate smtp --listen 127.0.0.1:2525 --ledger smtp.tsv --starttls --tls-folder certs
 
     Args:
-        listen: Loopback address and port; port 0 takes a free one.
-        ledger: File to which one line a recipient is appended.
-        tls_folder: Where ca.pem (trust it in your client), server.pem and server.key are used from, or made.
-        mode: accept-all takes every mail; validating judges syntax, headers and MIME.
-        script: TOML file with faults over time.
-        seed: Start of the script's draws: the same seed draws the same.
-        die_with_parent: End when the parent process ends (Linux).
         starttls: Offer STARTTLS.
         size_bytes: Largest mail taken.
     """
-    run_smtp(_options(listen, ledger, tls_folder, mode, script, seed, die_with_parent), starttls, size_bytes)
-
-
-def _options(
-    listen: str,
-    ledger: Path | None,
-    tls_folder: Path | None,
-    mode: Mode,
-    script: Path | None,
-    seed: int,
-    die_with_parent: bool,
-) -> Options:
-    return Options(
-        listen=listen,
-        ledger=ledger,
-        tls_folder=tls_folder,
-        mode=mode,
-        script=script,
-        seed=seed,
-        die_with_parent=die_with_parent,
-    )
+    run_smtp(options, starttls, size_bytes)
 
 
 def main() -> int:

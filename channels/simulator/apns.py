@@ -11,10 +11,11 @@ import msgspec
 
 from channels.simulator import apns_rules as rules
 from channels.simulator.answers import NO_ANSWER, Answer, Ready
-from channels.simulator.blocks import Field, Shape
+from channels.simulator.header_table import Field
 from channels.simulator.ledger import Ledger, line, text_digest
 from channels.simulator.planned import HEX_WORDS, OLD_MS, PUSH_WORDS, Plan, Planned
 from channels.simulator.service import Fate
+from channels.simulator.shapes import Shape
 
 _PAYLOADS_KEPT_MAX = 2048
 """Broadcasts send one payload to very many tokens: read it once. Cleared when full."""
@@ -73,7 +74,7 @@ class Apns:
         self.shapes: Mapping[bytes, Shape] = {
             b":path": hexes,
             b"apns-id": Shape(exact=_UUID, least=36, most=36),
-            b"apns-collapse-id": Shape(each=rb"[\x20-\x7e]", most=rules.COLLAPSE_BYTES_MAX),
+            b"apns-collapse-id": Shape(each=rb"[\x21-\x7e]", most=rules.COLLAPSE_BYTES_MAX),
             b"apns-expiration": Shape(each=rb"[0-9]", least=1, most=19),
             b"content-length": Shape(each=rb"[0-9]", least=1, most=6),
         }

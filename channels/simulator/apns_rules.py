@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from channels.simulator.blocks import Field
+from channels.simulator.header_table import Field
 from channels.simulator.provider_tokens import PublicKey, read_token
 
 PAYLOAD_BYTES_MAX = 4096

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from channels.simulator import fcm_rules as rules
 from channels.simulator.answers import NO_ANSWER, Answer, Ready, block
-from channels.simulator.blocks import Field, Shape
 from channels.simulator.fcm_schema import Body, Message, decode
+from channels.simulator.header_table import Field
 from channels.simulator.ledger import Ledger, line, text_digest
 from channels.simulator.oauth import OAuth
 from channels.simulator.planned import PUSH_WORDS, Plan, Planned
 from channels.simulator.service import Fate
+from channels.simulator.shapes import Shape
 
 _PATH = re.compile(rb"/v1/projects/([A-Za-z0-9\-:.]+)/messages:send(\?.*)?")
 _JSON = (b"content-type", b"application/json; charset=UTF-8")

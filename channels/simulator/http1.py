@@ -8,8 +8,8 @@ from __future__ import annotations
 import h11
 
 from channels.simulator.answers import NO_ANSWER, Answer
-from channels.simulator.blocks import Field
-from channels.simulator.faults import Faults, is_reset
+from channels.simulator.faults import CUT, GARBAGE, GARBAGE_FIELDS, GARBLED, Faults, is_reset
+from channels.simulator.header_table import Field
 from channels.simulator.script import Step
 from channels.simulator.service import Service
 from channels.simulator.streams import BODY_BYTES_MAX
@@ -83,8 +83,12 @@ class Http1Connection:
     def _answer(self) -> None:
         fate = self.faults.draw()
         answer = self.service.answer(self._fields, bytes(self._body), fate)
+        if fate is GARBLED:
+            answer = Answer(answer.status, GARBAGE_FIELDS, GARBAGE)
         if answer is NO_ANSWER:
-            self.is_done = fate is not None and is_reset(fate)
+            if fate is CUT:
+                self._out.append(b"HTTP/1.1 200 ")
+            self.is_done = fate is not None and (is_reset(fate) or fate is CUT)
             self._is_silent = not self.is_done
             return
         delay = self.faults.latency_seconds()

@@ -2,7 +2,7 @@
 
 A general HTTP/2 library costs 300-400 us a request; the demo sends millions on two shared cores. So this is a frame
 loop of our own: `receive` runs over all frames of one read, and a request that looks like those before it
-(`blocks.Layout`) is answered in a few microseconds. Everything unusual goes to `Streams`, which holds the rest of
+(`blocks`) is answered in a few microseconds. Everything unusual goes to `Streams`, which holds the rest of
 the protocol. Life of a request: HEADERS -> opened -> DATA with END_STREAM -> service -> written now, or later when a
 script asks for latency.
 """

@@ -28,6 +28,7 @@ from channels.simulator.script import Script, read
 from channels.simulator.serving import Provider, Server, announce_on_stdout, listen
 from channels.simulator.smtp_service import Smtp
 from channels.simulator.smtp_session import SmtpSession
+from channels.simulator.webpush import WebPush
 
 Mode = Literal["accept-all", "validating"]
 _PR_SET_PDEATHSIG = 1
@@ -40,15 +41,22 @@ class OptionFault(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What all simulators share. See `python -m channels.simulator apns --help`."""
+    """What all simulators share."""
 
     listen: str = "127.0.0.1:0"
+    """Loopback address and port; port 0 takes a free one."""
     ledger: Path | None = None
+    """File to which one line a request (smtp: a recipient) is appended."""
     tls_folder: Path | None = None
+    """Where ca.pem (trust it in your client), server.pem and server.key are used from, or made."""
     mode: Mode = "validating"
+    """accept-all takes everything; validating judges requests as the provider does."""
     script: Path | None = None
+    """TOML file with faults over time; docs/simulators.md has examples."""
     seed: int = 0
+    """Start of the script's draws: the same seed draws the same."""
     die_with_parent: bool = False
+    """End when the parent process ends (Linux)."""
 
 
 def run_apns(
@@ -90,6 +98,18 @@ def run_fcm(options: Options, public_key: Path | None, project: str, token_secon
         return PushProvider(service, faults, context, speaks_http1=True)
 
     _run("fcm", "https", options, build)
+
+
+def run_webpush(options: Options, vapid_key: str, streams: int) -> None:
+    def build(ledger: Ledger, faults: Faults, folder: Path, address: str) -> Provider:
+        port = address.rpartition(":")[2]
+        origins = [f"https://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]
+        validating = options.mode == "validating"
+        service = WebPush(ledger, origins=origins, validating=validating, key=vapid_key, streams=streams)
+        context = certificates.server_context(certificates.files(folder), ["h2", "http/1.1"])
+        return PushProvider(service, faults, context, speaks_http1=True)
+
+    _run("webpush", "https", options, build)
 
 
 def run_smtp(options: Options, starttls: bool, size_bytes: int) -> None:

@@ -61,10 +61,17 @@ class Planned:
 
     def __init__(self, words: tuple[tuple[str, Plan], ...]) -> None:
         self._words = words
+        self._first = tuple(word for word, _ in words)
         self._turned_away: set[str] = set()
+
+    def has(self, address: str) -> bool:
+        """Whether an address begins with one of the words."""
+        return address.lower().startswith(self._first)
 
     def of(self, address: str) -> Plan | None:
         """The plan of an address; asking counts as an attempt for those that are refused once."""
+        if not self.has(address):
+            return None
         lower = address.lower()
         plan = next((plan for word, plan in self._words if lower.startswith(word)), None)
         if plan in (Plan.FEED, Plan.FADE):

@@ -9,16 +9,22 @@
     silent = 0.1             # this share is never answered (true: all)
     reset = 0.05             # this share ends with RST_STREAM (SMTP: the connection is cut)
     reset_code = "REFUSED_STREAM"    # or CANCEL, INTERNAL_ERROR (default), ENHANCE_YOUR_CALM
+    cut = 0.01               # this share ends with the connection, in the middle of the answer
+    garbage = 0.1            # this share gets a 500 whose body is no JSON (SMTP: a line that is no reply)
     goaway = true            # HTTP/2: connections that exist when the step begins are told to go away
     goaway_after = 100       # HTTP/2: every connection is told so after this many requests of the step
     max_streams = 1          # HTTP/2: the stream limit while the step lasts
+    window_bytes = 0         # HTTP/2: SETTINGS_INITIAL_WINDOW_SIZE while the step lasts; 0 lets no body through
+    stall = true             # nothing is read while the step lasts, so the client's windows and buffers fill
     down = true              # connections are cut, and new ones closed at once
 
+`retry_after` is seconds, or any text that is sent as it stands; "date+120" is sent as the HTTP date 120 s from then.
 Between steps the provider behaves as its mode says. Shares are drawn from `--seed`, so a run can be repeated.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from itertools import pairwise
 from pathlib import Path
@@ -27,11 +33,20 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from channels.simulator.frames import CODES
+from channels.simulator.frames import CODES, WINDOW_BYTES
 
 Share = Annotated[float, Meta(gt=0, le=1)]
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
+
+
+DATE_FROM_NOW = "date+"
+
+
+def is_from_now(retry_after: str) -> bool:
+    """Whether a Retry-After is to be the HTTP date so many seconds from now: `date+120`."""
+    seconds = retry_after.removeprefix(DATE_FROM_NOW)
+    return seconds != retry_after and seconds.isascii() and seconds.isdigit() and len(seconds) <= 9
 
 
 class Scripted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,9 +55,7 @@ class Scripted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share: Share
     status: Annotated[int, Meta(ge=200, le=599)]
     reason: Annotated[str, Meta(max_length=200, pattern="^[ -~]*$")] = ""
-    retry_after: int | Annotated[str, Meta(max_length=100, pattern="^[ -~]*$")] = (
-        ""  # seconds or an HTTP date; anything else is sent as it stands
-    )
+    retry_after: int | Annotated[str, Meta(max_length=100, pattern="^[ -~]*$")] = ""
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -56,15 +69,24 @@ class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     silent: bool | Share = False
     reset: bool | Share = False
     reset_code: str = "INTERNAL_ERROR"
+    cut: bool | Share = False
+    garbage: bool | Share = False
     goaway: bool = False
     goaway_after: Positive | None = None
     max_streams: Positive | None = None
+    window_bytes: Annotated[int, Meta(ge=0, le=WINDOW_BYTES)] | None = None
+    stall: bool = False
     down: bool = False
 
     @property
     def has_fates(self) -> bool:
         """Whether single requests fare differently, so that each must be drawn for."""
-        return bool(self.answers or self.silent or self.reset or self.goaway_after)
+        return bool(self.answers or self.goaway_after or any(self.shares.values()))
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The shares of requests that get no proper answer, in the order in which they are drawn."""
+        return {name: float(getattr(self, name)) for name in ("silent", "reset", "cut", "garbage")}
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,7 +133,7 @@ def check(table: object) -> Script:
     try:
         script = msgspec.convert(table, Script)
     except msgspec.ValidationError as error:
-        raise ScriptFault(f"script: {error}".replace("`$.", "`")) from None
+        raise ScriptFault(_explained(str(error))) from None
     for number, step in enumerate(script.step, 1):
         _check_step(number, step)
     for number, (first, second) in enumerate(pairwise(script.step), 2):
@@ -122,9 +144,31 @@ def check(table: object) -> Script:
     return script
 
 
+def _explained(fault: str) -> str:
+    """Say of msgspec's words which step and field they are about, and which fields there are."""
+    what, _, where = fault.partition(" - at `$")
+    found = re.fullmatch(r"\.step\[([0-9]+)\]\.?(.*)`", where)
+    place = (
+        f"step {int(found[1]) + 1}" + (f", {found[2]}" if found[2] else "")
+        if found
+        else f"script {where.strip('.`')}".strip()
+    )
+    remedy = ""
+    if "unknown field" in what:
+        known = Scripted if "answers" in where else Step if found else Script
+        remedy = f"; known are {', '.join(known.__struct_fields__)}"
+    return f"{place}: {what}{remedy}"
+
+
 def _check_step(number: int, step: Step) -> None:
     if step.reset_code not in CODES:
         raise ScriptFault(f"step {number}: reset_code {step.reset_code!r} is unknown; use one of {', '.join(CODES)}")
-    share = sum(answer.share for answer in step.answers) + float(step.silent) + float(step.reset)
+    share = sum(answer.share for answer in step.answers) + sum(step.shares.values())
     if share > 1.000001:
-        raise ScriptFault(f"step {number}: the shares of answers, silent and reset add up to {share:g}, above 1")
+        raise ScriptFault(
+            f"step {number}: the shares of answers, silent, reset, cut and garbage add up to {share:g}, above 1:"
+            " lower one of them"
+        )
+    for answer in step.answers:
+        if str(answer.retry_after).startswith(DATE_FROM_NOW) and not is_from_now(str(answer.retry_after)):
+            raise ScriptFault(f"step {number}: retry_after {answer.retry_after!r}: write whole seconds, as in date+120")

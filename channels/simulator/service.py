@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from channels.simulator.answers import Answer, Ready
-from channels.simulator.blocks import Field, Shape
+from channels.simulator.header_table import Field
+from channels.simulator.shapes import Shape
 
 
 class Fate(NamedTuple):

@@ -19,6 +19,7 @@ from channels.simulator.pipe import Pipe
 from channels.simulator.script import Step
 
 _HANDSHAKE_SECONDS_MAX = 10.0
+_LAST_WORDS_SECONDS_MAX = 1.0
 _BACKLOG = 1024
 
 
@@ -111,6 +112,8 @@ class _Connection:
         self._talker: Talker | None = None
         self._scope = trio.CancelScope()
         self._news = trio.Event()
+        self._goes_on = trio.Event()  # set when a step that stalled us is over
+        self._goes_on.set()
 
     async def run(self) -> None:
         with self._scope:
@@ -125,9 +128,17 @@ class _Connection:
     def enter_step(self, step: Step | None) -> None:
         if step is not None and step.down:
             self._scope.cancel()
-        elif self._talker is not None:
+            return
+        self._stall(step)
+        if self._talker is not None:
             self._talker.enter_step(step)
             self._wake()
+
+    def _stall(self, step: Step | None) -> None:
+        if step is None or not step.stall:
+            self._goes_on.set()
+        elif self._goes_on.is_set():
+            self._goes_on = trio.Event()
 
     async def _talk(self) -> None:
         with trio.move_on_after(_HANDSHAKE_SECONDS_MAX) as shaking:
@@ -135,11 +146,14 @@ class _Connection:
         if shaking.cancelled_caught:
             return
         self._talker = talker
+        self._stall(self._faults.step)
         talker.enter_step(self._faults.step)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._send_later, talker)
                 await self._exchange(talker, data)
+                with trio.move_on_after(_LAST_WORDS_SECONDS_MAX):
+                    await self._pipe.sent()
                 nursery.cancel_scope.cancel()
         except* (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
             pass
@@ -160,6 +174,8 @@ class _Connection:
                 talker.wants_tls = False
                 await self._provider.upgrade(self._pipe)
             data = await self._pipe.read()
+            if not self._goes_on.is_set():  # what came is thought about when the script lets us
+                await self._goes_on.wait()
             if not data:
                 return
 
@@ -174,6 +190,7 @@ class _Connection:
             if output := talker.take_output():
                 await self._pipe.send(output)
             if talker.is_done:
+                await self._pipe.sent()  # a record that is cancelled half-way would break the goodbye behind it
                 self._scope.cancel()
 
     def _wake(self) -> None:

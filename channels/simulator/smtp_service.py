@@ -40,6 +40,10 @@ class Smtp:
     def begin(self, unix_seconds: float) -> None:
         self._now_ms = int(unix_seconds * 1000)
 
+    def is_planned(self, address: str) -> bool:
+        """Whether an address may end otherwise than by being taken; asking counts for nothing."""
+        return self.validating and self._planned.has(address)
+
     def recipient(self, address: str, fate: Fate | None) -> Reply:
         """Take a recipient or not; a refused one is noted at once, since its mail never comes."""
         if fate is not None:
@@ -53,14 +57,16 @@ class Smtp:
 
     def mail(self, recipients: Sequence[str], data: bytes) -> Reply:
         """Take a mail or not; `data` is still dot-stuffed."""
-        mail = mail_rules.read(mail_rules.unstuff(data), judging=self.validating)
         reply = OK
         if self.validating:
-            fault = mail_rules.judge_lines(data) or mail.fault
+            line_fault, mail = mail_rules.judge(data)
+            fault = line_fault or mail.fault
             if len(data) > self.size_bytes:
                 reply = Reply(552, "5.3.4", "Message too big")
             elif fault:
                 reply = Reply(554, "5.6.0", f"Refused: {fault}")
+        else:
+            mail = mail_rules.note(data) if self._ledger.is_kept else mail_rules.Mail("")
         for address in recipients:
             self._note(reply, address, mail)
         return reply

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import deque
 
 from channels.simulator import smtp_rules as rules
-from channels.simulator.faults import Faults, is_reset
+from channels.simulator.faults import CUT, GARBAGE, GARBLED, Faults, is_reset
 from channels.simulator.script import Step
 from channels.simulator.smtp_rules import Path, Reply
 from channels.simulator.smtp_service import Smtp
 
 _FAULTS_MAX = 50
 _END = b"\r\n.\r\n"
+_SEND_IT = Reply(354, "", "End with a dot")
+_GROUP_TAKEN = b"".join(reply.line() for reply in (rules.SENDER_OK, rules.RECIPIENT_OK, _SEND_IT))
 _TOO_EAGER = Reply(554, "5.5.0", "Synchronization error: wait for the reply")
 
 
@@ -44,7 +46,7 @@ class SmtpSession:
             return
         self._buffer += data
         while self._buffer and not (self.is_done or self._is_silent or self.wants_tls):
-            if not (self._mail() if self._reading_mail else self._line()):
+            if not (self._mail() if self._reading_mail else self._group() or self._line()):
                 break
         self._hold_back(now)
 
@@ -78,6 +80,23 @@ class SmtpSession:
                 self.is_done, self._closing = False, due
 
     # --- commands ---------------------------------------------------------------------------------------------
+
+    def _group(self) -> bool:
+        """Handle MAIL, RCPT and DATA of an ordinary letter at once; False sends them command by command."""
+        step = self._faults.step
+        if not self._greeted or self._sender is not None or (step is not None and step.has_fates):
+            return False
+        found = rules.group(self._buffer, self._service.size_bytes)
+        if found is None or (self._service.validating and len(self._buffer) > found[2]):
+            return False
+        if self._service.is_planned(found[1]):
+            return False
+        self._sender, recipient, length = found
+        self._recipients = [recipient]
+        del self._buffer[:length]
+        self._out.append(_GROUP_TAKEN)
+        self._reading_mail, self._searched = True, 0
+        return True
 
     def _line(self) -> bool:
         """Handle one command line; False when none is whole yet."""
@@ -174,8 +193,13 @@ class SmtpSession:
         fate = self._faults.draw()
         reply = self._service.recipient(path.address, fate)
         if reply.code == 0:
-            self.is_done = fate is not None and is_reset(fate)
+            if fate is CUT:
+                self._out.append(b"25")
+            self.is_done = fate is not None and (is_reset(fate) or fate is CUT)
             self._is_silent = not self.is_done
+            return None
+        if fate is GARBLED:
+            self._out.append(GARBAGE + b"\r\n")
             return None
         if reply.code == 250:
             self._recipients.append(path.address)
@@ -191,7 +215,7 @@ class SmtpSession:
         if self._buffer and self._service.validating:
             return self._too_eager()
         self._reading_mail, self._searched = True, 0
-        return Reply(354, "", "End with a dot")
+        return _SEND_IT
 
     def _starttls(self, rest: str) -> Reply:
         if not self._offers_tls or self._is_tls:

@@ -80,7 +80,7 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def start(provider: Literal["apns", "fcm", "smtp"], folder: Path, **options: Value) -> Iterator[Running]:
+def start(provider: Literal["apns", "fcm", "webpush", "smtp"], folder: Path, **options: Value) -> Iterator[Running]:
     """Start a simulator whose ledger and certificates live in `folder`; blocks until it answers.
 
     Args:
@@ -106,7 +106,7 @@ def start(provider: Literal["apns", "fcm", "smtp"], folder: Path, **options: Val
         raise Crashed(f"the {provider} simulator ended by itself with status {died}: {log.read_text().strip()[-2000:]}")
 
 
-def launch(provider: Literal["apns", "fcm", "smtp"], folder: Path, **options: Value) -> Running:
+def launch(provider: Literal["apns", "fcm", "webpush", "smtp"], folder: Path, **options: Value) -> Running:
     """As `start`, for a caller that ends it by itself with `Running.stop`."""
     folder.mkdir(parents=True, exist_ok=True)
     given = {"ledger": folder / f"{provider}.tsv", "tls_folder": folder / "tls", "die_with_parent": True, **options}

@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Sequence
 
 from channels.simulator.answers import NO_ANSWER, Answer, ready
-from channels.simulator.blocks import Blocks, Field, Layout
-from channels.simulator.faults import Faults, is_reset
+from channels.simulator.blocks import Blocks, Known
+from channels.simulator.faults import CUT, GARBAGE, GARBAGE_FIELDS, GARBLED, Faults, is_reset
 from channels.simulator.frames import (
     ACK,
     CANCEL,
@@ -51,6 +50,7 @@ from channels.simulator.frames import (
     window_update,
     without_priority,
 )
+from channels.simulator.header_table import Field
 from channels.simulator.malformed import why_malformed
 from channels.simulator.outbox import Outbox
 from channels.simulator.script import Step
@@ -78,7 +78,7 @@ class _Stream:
         self.unread = 0  # bytes that the client has no new credit for on this stream
 
 
-Opened = _Stream | tuple[Layout, re.Match[bytes]]
+Opened = _Stream | Known
 
 
 class Streams(Outbox):
@@ -87,7 +87,7 @@ class Streams(Outbox):
     def __init__(self, service: Service, faults: Faults) -> None:
         super().__init__(faults.latency_seconds)
         self.service, self.faults = service, faults
-        self.blocks = Blocks(service.shapes, service.wanted)
+        self.blocks = Blocks(service.shapes, service.wanted, self._vouch)
         self.opened: dict[int, Opened] = {}
         self.newest = 0
         self.is_done = False
@@ -104,6 +104,7 @@ class Streams(Outbox):
         self._is_new = True
         self._room = 0
         self.step: Step | None = None
+        self._stream_window = WINDOW_BYTES  # of the client's streams, as we last announced it
         self.out.append(settings({MAX_CONCURRENT_STREAMS: service.streams_at_first, MAX_HEADER_LIST_SIZE: 16_384}))
         self.out.append(window_update(0, _CREDIT_BYTES - WINDOW_BYTES))
         self._judge_speed()
@@ -113,6 +114,10 @@ class Streams(Outbox):
         was, self.step, self._seen = self.step, step, 0
         self.has_latency = step is not None and step.latency_ms + step.jitter_ms > 0
         self._judge_speed()
+        window, window_before = (step.window_bytes if step else None), (was.window_bytes if was else None)
+        if window != window_before:
+            self.out.append(settings({INITIAL_WINDOW_SIZE: WINDOW_BYTES if window is None else window}))
+            self._stream_window = WINDOW_BYTES if window is None else window
         wanted, before = (step.max_streams if step else None), (was.max_streams if was else None)
         if wanted != before:
             self._limit(wanted or (self.service.streams if self.is_trusted else self.service.streams_at_first))
@@ -180,8 +185,7 @@ class Streams(Outbox):
                 self._cut.discard(stream)
             return
         if isinstance(opened, tuple):
-            layout, match = opened
-            opened = self.opened[stream] = _Stream(layout.fields(match))
+            opened = self.opened[stream] = _Stream(opened[0].fields(opened[1]))
         content = unpadded(payload, flags)
         opened.received += len(content)
         if len(opened.body) <= BODY_BYTES_MAX:
@@ -194,7 +198,7 @@ class Streams(Outbox):
         elif opened.received > DISCARDED_BYTES_MAX:
             self.out.append(reset(stream, CANCEL))
             self._forget(stream)
-        elif opened.unread > WINDOW_BYTES // 2:
+        elif self._stream_window and opened.unread > self._stream_window // 2:
             self.out.append(window_update(stream, opened.unread))
             opened.unread = 0
 
@@ -220,9 +224,7 @@ class Streams(Outbox):
 
     def _block(self, stream: int, flags: int, block: bytes) -> None:
         """A whole header block: a new request, or the trailers of one."""
-        fields, layout = self.blocks.read(block)  # always, since it may change the table
-        if layout is not None:
-            layout.voucher = self.service.vouch(fields)
+        fields, known = self.blocks.read(block)  # always, since it may change the table
         opened = self.opened.get(stream)
         if opened is not None:
             if not flags & END_STREAM:
@@ -236,14 +238,16 @@ class Streams(Outbox):
             if stream not in self._cut:
                 raise Http2Fault(STREAM_CLOSED, "HEADERS on a closed stream")
         else:
-            self._open(stream, flags, fields)
+            self._open(stream, flags, fields, known)
 
-    def _open(self, stream: int, flags: int, fields: list[Field]) -> None:
+    def _open(self, stream: int, flags: int, fields: list[Field], known: Known | None) -> None:
         self.newest = stream
         self._room -= 1
         if self._room < 0:
             self.out.append(reset(stream, REFUSED_STREAM))
             self._cut_short(stream)
+        elif known is not None and self._may_be_quick and not flags & END_STREAM:
+            self.opened[stream] = known
         elif why_malformed(fields):
             self.out.append(reset(stream, PROTOCOL_ERROR))
             self._cut_short(stream)
@@ -318,8 +322,13 @@ class Streams(Outbox):
     def answer_in_full(self, stream: int, fields: Sequence[Field], body: bytes) -> None:
         fate = self.faults.draw()
         answer = self.service.answer(fields, body, fate)
+        if fate is GARBLED:
+            answer = Answer(answer.status, GARBAGE_FIELDS, GARBAGE)
         if answer is NO_ANSWER:
-            if fate is not None and is_reset(fate):
+            if fate is CUT:
+                self.out.append(frame(HEADERS, END_HEADERS, stream, ready(Answer(200))[0])[:-1])
+                self.is_done = True
+            elif fate is not None and is_reset(fate):
                 self.out.append(reset(stream, CODES[fate.reason.removeprefix("Reset.")]))
                 self._cut_short(stream)
         else:
@@ -330,6 +339,9 @@ class Streams(Outbox):
             self.go_away(b'{"reason":"Shutdown"}')
 
     # --- small things -----------------------------------------------------------------------------------------
+
+    def _vouch(self, fields: Sequence[Field]) -> object | None:
+        return None if why_malformed(fields) else self.service.vouch(fields)
 
     def _judge_speed(self) -> None:
         self._may_be_quick = (

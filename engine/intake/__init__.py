@@ -1,8 +1,9 @@
-"""The HTTP API: events in, directory changes in, questions answered. An ASGI app, served by Hypercorn's trio worker.
+"""The HTTP API: events in, directory changes in, questions answered. An ASGI app, served by our own HTTP/1.1.
 
 In the order of a request's way:
 
-    serving          sockets: limits, deadlines, orderly stop; the only file that knows Hypercorn
+    serving          accepts connections, watches their deadlines, stops in order
+    http1/           HTTP/1.1: heads, chunks, one connection
     app              `make_app`: joins everything; routing, keys, problems; nothing leaves as a bare 500
     routes           the table of operations, of which routing and OpenAPI are made
     exchange         one request and its answer over ASGI: bodies within limits, JSON, answers

@@ -6,6 +6,7 @@ Source: CloudEvents 1.0.2, JSON event format and HTTP protocol binding.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from engine.intake import strict_json
 from engine.intake.faults import Fault, faults_in
 from engine.intake.strict_json import Malformed
 from engine.intake.wire import CalendarEvent, MessageEvent
-from engine.records.words import Kind
+from engine.records.words import Category, Kind, Urgency
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -40,12 +41,50 @@ def split_batch(body: bytes) -> list[msgspec.Raw]:
         raise Malformed(f"a body of type {BATCH} is a list of events") from None
 
 
+def read_event(body: bytes | memoryview) -> Any:
+    """Decode one event: most messages at once into their envelope, everything else into plain data to be looked at.
+
+    Raises:
+        Malformed: see `strict_json.read`.
+    """
+    whole = bytes(body)
+    message = _plain_message(whole)
+    return strict_json.read(whole) if message is None else message
+
+
+def _plain_message(body: bytes) -> MessageEvent | None:
+    """A valid message of the plainest kind, else None; saves a third of reading it twice (6.5 us instead of 9.9).
+
+    msgspec refuses all that `strict_json` refuses but repeated keys and some characters. Without an escaped quote every
+    quote stands at an end of a string, and what is encoded again (defaults left out) holds each string that was kept.
+    So when both have as many quotes, nothing was said twice. Category and urgency are often spelled out as defaults.
+    """
+    if (b"\\" in body and _TELLING_ESCAPE.search(body)) or b"\x7f" in body:
+        return None
+    try:
+        message = _MESSAGE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    unexplained = body.count(b'"') - _encode(message).count(b'"')
+    if message.data.category is Category.MESSAGE and _holds(body, _DEFAULT_CATEGORY):
+        unexplained -= 4
+    if message.data.urgency is Urgency.NORMAL and _holds(body, _DEFAULT_URGENCY):
+        unexplained -= 4
+    return None if unexplained else message
+
+
+def _holds(body: bytes, spellings: tuple[bytes, bytes]) -> bool:
+    return spellings[0] in body or spellings[1] in body
+
+
 def read_envelope(raw: Any, pointer: str) -> tuple[Envelope | None, list[Fault]]:
-    """Read one decoded event: the envelope, or every fault of its form.
+    """Read what `read_event` gave: the envelope, or every fault of its form.
 
     Raises:
         Malformed: it is nested too deep or holds a number beyond 64 bit.
     """
+    if isinstance(raw, MessageEvent):
+        return raw, []
     shape = shape_of(raw)
     try:
         return msgspec.convert(raw, shape), []
@@ -77,3 +116,8 @@ def _explained(fault: Fault, pointer: str) -> Fault:
 
 
 _BATCH = msgspec.json.Decoder(list[msgspec.Raw])
+_MESSAGE = msgspec.json.Decoder(MessageEvent)
+_encode = msgspec.json.Encoder().encode
+_TELLING_ESCAPE = re.compile(rb'\\[ubf"]')  # may be a quote, half a surrogate pair, a control character
+_DEFAULT_CATEGORY = (b'"category":"message"', b'"category": "message"')
+_DEFAULT_URGENCY = (b'"urgency":"normal"', b'"urgency": "normal"')

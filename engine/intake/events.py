@@ -12,7 +12,7 @@ from random import Random
 
 import trio
 
-from engine.intake import cloudevents, strict_json
+from engine.intake import cloudevents
 from engine.intake.admission import Draft, drafted
 from engine.intake.desk import Desk, Unfit
 from engine.intake.exchange import Answer, Call
@@ -62,6 +62,9 @@ class EventCalls:
         self._now_ms = now_ms
         self._random = random
         self._find_admitted = find_admitted
+        # batches are read one after the other: side by side they would all be ready at the same late moment, and the
+        # store would be idle until then (17,000 instead of 24,000 events a second)
+        self._batch_turn = trio.Lock()
         self._draws = count(random.getrandbits(DRAW_BITS))
         self._shares = {s.name: Share(s.rate_per_second, s.per_day) for s in services if s.rate_per_second or s.per_day}
 
@@ -111,6 +114,13 @@ class EventCalls:
     async def _drafts(self, raws: Sequence[bytes | memoryview], service: Service) -> tuple[list[Draft], list[Fault]]:
         drafts: list[Draft] = []
         faults: list[Fault] = []
+        async with self._batch_turn:
+            await self._draft_all(raws, service, drafts, faults)
+        return drafts, faults
+
+    async def _draft_all(
+        self, raws: Sequence[bytes | memoryview], service: Service, drafts: list[Draft], faults: list[Fault]
+    ) -> None:
         for place, raw in enumerate(raws):
             if place % EVENTS_BETWEEN_CHECKPOINTS == EVENTS_BETWEEN_CHECKPOINTS - 1:
                 await trio.lowlevel.checkpoint()
@@ -119,11 +129,10 @@ class EventCalls:
                 faults += made
             else:
                 drafts.append(made)
-        return drafts, faults
 
     def _drafted(self, body: bytes | memoryview, pointer: str, service: Service) -> Draft | list[Fault]:
         try:
-            return drafted(strict_json.read(body), pointer, service, self._now_ms(), next(self._draws))
+            return drafted(cloudevents.read_event(body), pointer, service, self._now_ms(), next(self._draws))
         except Malformed as error:
             where = f" (in event {pointer[1:]} of the batch)" if pointer else ""
             raise Problem("malformed-json", f"{error}{where}") from None

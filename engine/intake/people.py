@@ -41,7 +41,7 @@ MintTicket = Callable[[int, str, int], str]
 
 TICKET_MS = 3_600_000  # apps ask again; a stolen ticket dies within the hour
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._\-]{0,63}\Z")
-_STEP = re.compile(r"[a-z_]+|[0-9]+")
+_STEP = re.compile(r"[a-z_][a-z0-9_]*|[0-9]+")
 _DONE = Answer(204)
 
 
@@ -135,8 +135,11 @@ class PeopleCalls:
     async def remove_device(self, call: Call) -> Answer:
         """Sign a device out; one that is not there is gone already."""
         gone: DeviceGone = await call.json(DeviceGone)
+        name = gone.token or gone.endpoint
+        if not name or (gone.token and gone.endpoint):
+            raise invalid([Fault("/token", "missing", "give the token of a phone or the endpoint of a browser")])
         return await self._change(
-            call, lambda person: replace(person, devices=tuple(d for d in person.devices if d.token != gone.token))
+            call, lambda person: replace(person, devices=tuple(d for d in person.devices if d.name != name))
         )
 
     # --- groups, institutions, strategies ----------------------------------------------------------------------

@@ -249,9 +249,13 @@ class EmailIn(Wire, frozen=True):
 
 
 class DeviceGone(Wire, frozen=True):
-    """A device that signs out, named by its token. The token stands in the body: addresses end up in log files."""
+    """A device that signs out: a phone named by its token, a browser by its subscription's endpoint.
 
-    token: Token
+    It stands in the body, since addresses end up in log files.
+    """
+
+    token: Token | None = None
+    endpoint: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
 
 
 class InstitutionIn(Wire, frozen=True):

@@ -5,7 +5,10 @@
     event.py    what a backend service asked for, after validation
     forms.py    the forms of short texts: a pattern for the machine, a sentence for people
     municipalities.py  the codes of the 98 Danish municipalities
+    placeholder.py  `{children}` in a text, and what is written in its place
+    family.py   who is whose child: names, and where the children are pupils
     person.py   a person as the directory's import line and HTTP body spell it
+    web_push.py a browser's subscription as the store keeps it and its lane's sender reads it
     inbox.py    an item of a person's in-app inbox, and the live hint that it came
     dates.py    names of days and months in the languages people read
     work.py     slices, claims, settlements: what waits, what is in hand, what happened

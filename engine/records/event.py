@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from engine.records.placeholder import CHILDREN
 from engine.records.words import Category, Kind, Language, Role, Urgency
 
 SHARD_COUNT = 16
@@ -102,18 +103,27 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         terms = self.audience.include
         return any(term.institution or term.municipality or term.everyone for term in terms)
 
+    @property
+    def names_children(self) -> bool:
+        """Whether a text holds `{children}`, so that readers get different words."""
+        return any(CHILDREN in text.body or CHILDREN in text.title for text in self.content.texts.values())
+
     def text(self, language: Language) -> Text:
         return self.content.texts.get(language) or self.content.texts[Language.DA]
 
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base32: no i, l, o, u
 _ID_LENGTH = 13
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)  # two characters at a time: 3 x faster
 
 
 def public_id(number: int) -> str:
     """Spell an event number as the API shows it: `e` and 13 characters of Crockford base32."""
-    letters = [_ALPHABET[number >> 5 * place & 31] for place in reversed(range(_ID_LENGTH))]
-    return "e" + "".join(letters)
+    pairs = _PAIRS
+    return (
+        f"e{_ALPHABET[number >> 60]}{pairs[number >> 50 & 1023]}{pairs[number >> 40 & 1023]}"
+        f"{pairs[number >> 30 & 1023]}{pairs[number >> 20 & 1023]}{pairs[number >> 10 & 1023]}{pairs[number & 1023]}"
+    )
 
 
 def event_number(spelled: str) -> int | None:

@@ -46,6 +46,17 @@ Email = Annotated[
 Name = Annotated[str, form(rf"^{VISIBLE}{LINE_LETTER}*$(?!\n)", ONE_LINE, max_length=200)]
 AppName = Annotated[str, form(r"^[a-z]{1,12}$(?!\n)", "the short name of an app: 1 to 12 letters from a to z")]
 
+_NAME_LETTERS = r'[^\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"\\]+'
+GivenName = Annotated[
+    str,
+    form(
+        rf"^{_NAME_LETTERS}( {_NAME_LETTERS})*$(?!\n)",
+        "a given name: words with single blanks between them, no quotation marks, backslashes or control characters",
+        max_length=60,
+    ),
+]
+"""Words with single blanks between them; no quotation marks, backslashes, controls, invisible changes of direction."""
+
 SLOT_MAX = 8
 """A person has at most this many devices on one lane; one more replaces the one registered longest ago."""
 
@@ -62,10 +73,46 @@ class Profile(Wire, frozen=True):
     groups: Annotated[tuple[Id, ...], Meta(max_length=500)] = ()
 
 
+class SubscriptionKeys(Wire, frozen=True):
+    """A browser's public key (P-256, 65 bytes) and its 16-byte secret, base64url as RFC 8291 spells them."""
+
+    p256dh: Annotated[str, form(r"^[A-Za-z0-9_\-]{87}=?$(?!\n)", "the browser's public key: 65 bytes in base64url")]
+    auth: Annotated[str, form(r"^[A-Za-z0-9_\-]{22}(==)?$(?!\n)", "the browser's secret: 16 bytes in base64url")]
+
+
+class Subscription(Wire, frozen=True):
+    """A browser's push subscription, as `PushSubscription.toJSON()` gives it; `expirationTime` is taken and not used.
+
+    The endpoint is visible ASCII without quotation mark and backslash, as browsers write URLs.
+    """
+
+    endpoint: Annotated[
+        str,
+        form(
+            r"^https://[\x21\x23-\x5b\x5d-\x7e]+$(?!\n)",
+            "the https address that the browser gave, as it is",
+            max_length=2000,
+        ),
+    ]
+    keys: SubscriptionKeys
+    expiration_ms: int | None = msgspec.field(name="expirationTime", default=None)
+
+
 class Device(Wire, frozen=True):
+    """Where push reaches a person: a phone by its token, a browser (`web`) by its subscription.
+
+    Which of the two must be there, and which push services are known: `engine.rules.devices`.
+    """
+
     platform: Platform
     app: AppName
-    token: Token
+    token: Token = ""
+    subscription: Subscription | None = None
+
+    @property
+    def name(self) -> str:
+        """What tells the device from all others: its token, or its subscription's endpoint."""
+        return self.token or (self.subscription.endpoint if self.subscription else "")
 
 
 class QuietHours(Wire, frozen=True):
@@ -86,6 +133,7 @@ class Person(Wire, frozen=True, tag_field="kind", tag="person"):
 
     id: Id
     tenant: Tenant
+    name: GivenName | None = None  # a child's, for `{children}` in texts; leave it out where it is protected
     language: Language = Language.DA
     email: Email | None = None
     profiles: Profiles = ()

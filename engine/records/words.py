@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 
@@ -46,6 +45,7 @@ class Language(StrEnum):
 class Platform(StrEnum):
     IOS = "ios"
     ANDROID = "android"
+    WEB = "web"
 
 
 class Kind(StrEnum):
@@ -97,14 +97,11 @@ _PROVIDERS = {Platform.IOS: "apns", Platform.ANDROID: "fcm"}
 
 
 def device_lane(platform: Platform, app: str) -> str:
-    """Name the lane that reaches a device: one per provider and app, `apns.parent` for example."""
+    """Name the lane that reaches a phone: one per provider and app, `apns.parent` for example.
+
+    A browser's lane follows from its push service, which the configuration knows: `engine.rules.devices`.
+    """
     return f"{_PROVIDERS[platform]}.{app}"
-
-
-def apps_of(platform: Platform, lanes: Iterable[str]) -> list[str]:
-    """The apps of a platform that have a lane."""
-    start = device_lane(platform, "")
-    return sorted(lane.removeprefix(start) for lane in lanes if lane.startswith(start))
 
 
 def channel_of(lane: str) -> Channel:

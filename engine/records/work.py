@@ -95,8 +95,8 @@ class Endpoint(NamedTuple):
 class Personal(NamedTuple):
     """What differs between two readers of one text, written into the payload that was built once.
 
-    `badge` is the person's unread count, None where the icon is to stay as it is; `children` the names that the text's
-    `{children}` stands for, in the reader's language.
+    `badge` is the person's unread count, None where the icon is to stay as it is; `children` the words that the text's
+    `{children}` stands for, in the reader's language (`engine/rules/children.py`), empty where it holds none.
     """
 
     badge: int | None
@@ -112,7 +112,9 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     language: Language
     endpoints: Sequence[Endpoint]
     deadline_seconds: float  # an answer later than this is an unknown outcome
-    personal: Sequence[Personal] | None = None  # in the order of the endpoints; None: everybody gets the same
+    personal: Sequence[Personal] | None = (
+        None  # one an endpoint, in their order; None: no text of it holds `{children}`, no badge
+    )
 
 
 _DELIVERY = Struct("<QIBH")

@@ -54,13 +54,14 @@ def evaluate(audience: Audience, facts: Facts) -> Roster:
 
 def roster_names(term: Term) -> tuple[str, ...]:
     """The directory's rosters that make up a term: one when it names a role, else one for each role."""
-    scope = _scope(term)
+    scope = scope_of(term)
     if scope is None:
         return ()
     return tuple(f"{scope}/{role}" for role in ((term.role,) if term.role else Role))
 
 
-def _scope(term: Term) -> str | None:
+def scope_of(term: Term) -> str | None:
+    """The scope of a term, as rosters spell it; None for one that names people."""
     if term.group is not None:
         return f"group/{term.group}"
     if term.institution is not None:

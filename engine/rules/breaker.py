@@ -1,14 +1,15 @@
 """Slows a lane whose provider is down, so that an outage of an hour does not turn a backlog into dead letters.
 
-When the last 20 answers in a row were all unreachable or unknown, the lane takes nothing for 5 seconds, then 10, up
-to a minute, until one answer is of another kind. Who was surely not processed meanwhile keeps the attempt.
+When the last 20 answers in a row were all unreachable, unknown or "the whole lane, not now" (a provider's 503), the
+lane takes nothing for 5 seconds, then 10, up to a minute, until one answer is of another kind; longer where an answer
+asked for more. Who was surely not processed meanwhile keeps the attempt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.outcomes import Outcome, Unknown, Unreachable
+from engine.outcomes import Outcome, Throttled, Unknown, Unreachable
 
 FAILURES_IN_A_ROW = 20
 FIRST_WAIT_SECONDS = 5.0
@@ -39,5 +40,8 @@ class Breaker:
 
 
 def failure_count(outcomes: Iterable[Outcome]) -> int:
-    """How many answers say that the provider could not be reached."""
-    return sum(isinstance(outcome, Unreachable | Unknown) for outcome in outcomes)
+    """How many answers say that the provider is not there for anybody."""
+    return sum(
+        outcome.lane_wide if isinstance(outcome, Throttled) else isinstance(outcome, Unreachable | Unknown)
+        for outcome in outcomes
+    )

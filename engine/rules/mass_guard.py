@@ -3,6 +3,9 @@
 With a wrong APNs topic, a wrong environment or the wrong Firebase project the provider calls *every* token bad, and a
 naive engine then empties its registry. So the answers of a lane pass through a window: when the share of
 "endpoint gone" jumps, nothing is retired, nobody ends as rejected for it, and the lane parks until an operator looks.
+
+Small messages matter as much: right after a start with a wrong configuration there is no window yet, and slices of 46
+people come back one by one. So a majority of gone endpoints closes the guard much earlier than a share of many.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from engine.outcomes import Outcome, Rejected
 WINDOW_ANSWERS = 1000
 GONE_SHARE_MAX = 0.05  # provider-semantics, "one rule above all others": above 5 % of the last 1,000
 GONE_AT_LEAST = 50  # the same share of a full window, so that three dead phones of ten stop nothing
+MAJORITY_AT_LEAST = 20  # so many, and more than half of the window: no school has lost half of its phones overnight
 
 
 class MassGuard:
@@ -43,7 +47,9 @@ class MassGuard:
             old_answers, old_gone = self._runs.popleft()
             self._answers -= old_answers
             self._gone -= old_gone
-        is_tripped = self._gone >= self._at_least and self._gone > self._share_max * self._answers
+        is_jump = self._gone >= self._at_least and self._gone > self._share_max * self._answers
+        is_majority = self._gone >= MAJORITY_AT_LEAST and self._gone > self._answers / 2
+        is_tripped = is_jump or is_majority
         if is_tripped:
             self._runs.clear()
             self._answers = self._gone = 0

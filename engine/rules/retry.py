@@ -109,18 +109,19 @@ def postpone(reason: str, *, now_ms: int, expires_ms: int, at_ms: int) -> Step:
 def lane_step(outcomes: Sequence[Outcome], *, now_ms: int, draw: float) -> Slow | Park | None:
     """Decide what a batch of answers means for the lane: parking beats slowing, the longest wait wins.
 
-    A few throttled answers among many good ones slow nobody but themselves.
+    A few throttled answers among many good ones slow nobody but themselves, unless they are certain.
     """
-    until_ms, slow_reason, throttled = 0, "", 0
+    until_ms, slow_reason, throttled, is_certain = 0, "", 0, False
     for outcome in outcomes:
         if isinstance(outcome, Unreachable) and outcome.park:
             return Park(outcome.reason)
         if isinstance(outcome, Throttled) and outcome.lane_wide:
             throttled += 1
+            is_certain = is_certain or outcome.is_certain
             at_ms = _after(now_ms, outcome.retry_after_seconds, draw)
             if at_ms > until_ms:
                 until_ms, slow_reason = at_ms, outcome.reason
-    is_slow = throttled >= max(SLOW_ANSWERS_MIN, SLOW_SHARE_MIN * len(outcomes))
+    is_slow = is_certain or throttled >= max(SLOW_ANSWERS_MIN, SLOW_SHARE_MIN * len(outcomes))
     return Slow(until_ms, slow_reason) if is_slow else None
 
 

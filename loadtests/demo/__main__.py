@@ -95,7 +95,10 @@ def demo(
 def _run(console: Console, built: Stage, recipients: int, seed: int, years: int) -> dict[str, Any]:
     """Fill, play, watch, judge, show."""
     with Api(built.addresses.api, built.addresses.gateway, built.api_key) as api:
-        filled = fill(console, api, built.people_file, recipients=recipients, seed=seed, years=years)
+        web_origin = built.addresses.webpush_url
+        filled = fill(
+            console, api, built.people_file, recipients=recipients, seed=seed, years=years, web_origin=web_origin
+        )
         day = scenes(choose(built.people_file), secrets.token_hex(4), date.today())
         console.print(f"[dim]posting {len(day)} events ...[/dim]")
         played = play(api, day, lambda at, event: posted.write(built.posted_folder, at, event))

@@ -27,11 +27,13 @@ class Filled(NamedTuple):
     imported_seconds: float
 
 
-def fill(console: Console, api: Api, file: Path, *, recipients: int, seed: int, years: int) -> Filled:
+def fill(
+    console: Console, api: Api, file: Path, *, recipients: int, seed: int, years: int, web_origin: str = ""
+) -> Filled:
     """Write the population to `file` and import it; every line must be taken."""
     started = time.monotonic()
     with progress(console, "making people", recipients) as advance, file.open("wb") as out:
-        for text, people in population(recipients, seed, years):
+        for text, people in population(recipients, seed, years, web_origin):
             out.write(text)
             advance(people)
     generated = time.monotonic()

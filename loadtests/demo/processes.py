@@ -37,7 +37,7 @@ class Program:
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 [*_PROGRAM, *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # never written to; its end tells a process of the engine that we are gone
                 stdout=subprocess.PIPE if announces else file,
                 stderr=file,
                 cwd=ROOT,
@@ -86,8 +86,9 @@ class Program:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     @property
     def pid(self) -> int:

@@ -48,8 +48,11 @@ def _day(cast: Cast, run_id: str, today: date) -> Iterator[tuple[str, str, str, 
         cast.tenant,
         _message(
             [{"group": cast.class_id, "role": "guardian"}],
-            ("Husk varmt tøj i morgen", "Klassen er på tur i skoven hele dagen. Husk madpakke og drikkedunk."),
-            ("Warm clothes tomorrow", "The class spends the day in the forest. Remember packed lunch and water."),
+            ("Husk varmt tøj til {children}", "{children} er på tur i skoven i morgen. Husk madpakke og drikkedunk."),
+            (
+                "Warm clothes for {children}",
+                "Tomorrow {children} will be in the forest. Remember packed lunch and water.",
+            ),
             urgency="urgent",
             sender="Klasselæreren",
             thread=f"thread-{run_id}",

@@ -17,6 +17,7 @@ class Addresses(NamedTuple):
     metrics_port: int
     apns_url: str
     fcm_url: str
+    webpush_url: str
     relay: str  # host:port
 
     @property
@@ -71,6 +72,14 @@ provider = "smtp"
 relay = "{addresses.relay}"
 sender = "no-reply@klokke.example"
 tls = "none"
+
+[lanes."webpush.demo"]
+provider = "webpush"
+origin = "{addresses.webpush_url}"
+vapid_key_file = "vapid.key"
+subject = "mailto:operator@klokke.example"
+ca_file = "tls/ca.pem"
+allow_private = true
 """
 
 _PUSH_LANES = """
@@ -88,4 +97,7 @@ provider = "fcm"
 url = "{addresses.fcm_url}"
 service_account_file = "service-account.json"
 ca_file = "tls/ca.pem"
+# Google's manners are off: the simulator is not Google, and what is shown here is how fast the engine can be
+quota_per_minute = 100000000
+ramp_seconds = 0
 """

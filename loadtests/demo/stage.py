@@ -14,6 +14,7 @@ import signal
 import socket
 import tempfile
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -84,14 +85,17 @@ def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: floa
     _write_secret(folder / "api.key", api_key.encode())
     _write_secret(folder / "ticket.key", secrets.token_bytes(32))
     apns_public = _write_pair(folder / "apns.key", ec.generate_private_key(ec.SECP256R1()))
+    vapid_key = ec.generate_private_key(ec.SECP256R1())
+    _write_pair(folder / "vapid.key", vapid_key)
     fcm_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     fcm_public = _write_pair(folder / "fcm.key", fcm_key)
     say("starting the simulated providers")
-    ledgers = {name: folder / f"{name}.tsv" for name in ("apns", "fcm", "smtp")}
+    ledgers = {name: folder / f"{name}.tsv" for name in ("apns", "fcm", "webpush", "smtp")}
     topics = [option for topic in TOPICS.values() for option in ("--topic", topic)]
     options = {
         "apns": ["--public-key", str(apns_public), "--key-id", KEY_ID, "--team-id", TEAM_ID, *topics],
         "fcm": ["--public-key", str(fcm_public), "--project", PROJECT],
+        "webpush": ["--vapid-key", _application_server_key(vapid_key)],
         "smtp": [],
     }
     urls = {}
@@ -102,9 +106,15 @@ def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: floa
             program = Program(f"the simulated {name}", module, folder / f"{name}.log", announces=True)
             programs.append(program)
         urls[name] = str(program.announcement(SIMULATOR_SECONDS_MAX)["url"])
-    api_port, gateway_port = _free_ports(2)
+    api_port, gateway_port = free_ports(2)
     addresses = Addresses(
-        api_port, gateway_port, _free_run(_METRICS_PORTS), urls["apns"], urls["fcm"], urlsplit(urls["smtp"]).netloc
+        api_port,
+        gateway_port,
+        _free_run(_METRICS_PORTS),
+        urls["apns"],
+        urls["fcm"],
+        urls["webpush"],
+        urlsplit(urls["smtp"]).netloc,
     )
     _write_service_account(folder, addresses.fcm_url)
     config = folder / "klokke.toml"
@@ -153,6 +163,12 @@ def _write_pair(path: Path, key: PrivateKeyTypes) -> Path:
     return public
 
 
+def _application_server_key(key: ec.EllipticCurvePrivateKey) -> str:
+    """The public key as browsers subscribe with it."""
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    return urlsafe_b64encode(point).rstrip(b"=").decode()
+
+
 def _write_service_account(folder: Path, fcm_url: str) -> None:
     account = {
         "type": "service_account",
@@ -169,7 +185,7 @@ def _write_secret(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free now; all are held until all are found, so that they differ."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]

@@ -18,7 +18,7 @@ from loadtests.oracle.expectation import DEAD_PREFIX, Expected, Need
 from loadtests.oracle.ledger import Received
 from loadtests.oracle.people import Someone
 from loadtests.oracle.posted import NATIONAL, Posted, replaced_ms
-from loadtests.oracle.wording import expected_digest
+from loadtests.oracle.wording import children_words, expected_digest, names_children
 
 LATE_MS = 5_000  # what was in hand when an event ended may still leave within this time
 _BUCKETS = 256
@@ -72,7 +72,8 @@ class Comparison:
         self._owner = array("i")
         self._channel = bytearray()
         self._texts: list[str] = [""]
-        self._text_number: dict[tuple[int, str, str], int] = {}
+        self._text_number: dict[tuple[int, str, str, str], int] = {}
+        self._is_named = [names_children(event) for event in events]
         self._people: list[tuple[str, frozenset[str]]] = []
         self._owner_of_address: dict[int, int] = {}
         self._dead: dict[int, tuple[bool, int, str, bool]] = {}  # must be tried, event, person, was tried
@@ -116,11 +117,11 @@ class Comparison:
                 if _is_dead(one.channel, address):
                     self._expect_refusal(at, address, one.need, someone)
                 else:
-                    self._expect_address(at, one, address, someone.language)
+                    self._expect_address(at, one, address, someone)
 
-    def _expect_address(self, at: int, one: Expected, address: str, language: str) -> None:
+    def _expect_address(self, at: int, one: Expected, address: str, someone: Someone) -> None:
         key = _key(at, _hash(address))
-        text = self._text_of(at, one.channel, language)
+        text = self._text_of(at, one.channel, someone)
         row = self._rows.get(key)
         if row is None:
             row = self._rows[key] = len(self._least)
@@ -139,11 +140,13 @@ class Comparison:
         must, event, person, tried = self._dead.get(_hash(address), (False, at, someone.id, False))
         self._dead[_hash(address)] = (must or need is Need.MUST, event, person, tried)
 
-    def _text_of(self, at: int, channel: str, language: str) -> int:
-        known = self._text_number.get((at, channel, language))
+    def _text_of(self, at: int, channel: str, someone: Someone) -> int:
+        children = children_words(self._events[at], someone) if self._is_named[at] else ""
+        key = (at, channel, someone.language, children)
+        known = self._text_number.get(key)
         if known is None:
-            self._texts.append(expected_digest(self._events[at], channel, language))
-            known = self._text_number[at, channel, language] = len(self._texts) - 1
+            self._texts.append(expected_digest(self._events[at], channel, someone.language, children))
+            known = self._text_number[key] = len(self._texts) - 1
         return known
 
     def tally(self, event: str, channel: str) -> Tally:

@@ -85,7 +85,7 @@ def _means(term: dict[str, Any], someone: Someone) -> bool:
     if "people" in term:
         return someone.id in term["people"]
     if "guardians_of" in term:
-        return any(child in term["guardians_of"] for child in someone.children)
+        return any(child.id in term["guardians_of"] for child in someone.children)
     scope = EVERYONE
     for kind in ("group", "institution", "municipality"):
         if kind in term:

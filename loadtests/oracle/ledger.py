@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 COLUMNS = ("unix_ms", "provider", "status", "reason", "address", "delivery", "event", "collapse", "text")
-CHANNEL_OF_PROVIDER = {"apns": "push", "fcm": "push", "smtp": "email"}
-_ACCEPTED = {b"200", b"250"}
+CHANNEL_OF_PROVIDER = {"apns": "push", "fcm": "push", "webpush": "push", "smtp": "email"}
+_ACCEPTED = {b"200", b"201", b"250"}
 
 
 class LedgerUnreadable(Exception):

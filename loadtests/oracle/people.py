@@ -18,6 +18,14 @@ EVERYONE = "everyone"
 GUARDIAN = "guardian"
 
 
+class Child(NamedTuple):
+    """A child of whom a text may speak: its given name, empty where its line tells none, and where it is what."""
+
+    id: str
+    name: str
+    belongs: frozenset[tuple[str, str]]
+
+
 class Someone(NamedTuple):
     """One person, with everything that decides what they get."""
 
@@ -25,11 +33,12 @@ class Someone(NamedTuple):
     tenant: str
     language: str
     email: str | None
-    devices: tuple[str, ...]  # tokens
+    devices: tuple[str, ...]  # as the ledgers name them: tokens, names of browsers
     off: dict[str, list[str]]  # channel -> categories
     quiet: tuple[tuple[tuple[int, ...], str, str], ...]  # days, from, until
     belongs: frozenset[tuple[str, str]]  # (scope, role): where the person holds which role
-    children: frozenset[str]
+    own: Child
+    children: tuple[Child, ...]
     tenants: frozenset[str]  # own municipality, and those of all institutions that matter to the person
 
 
@@ -41,12 +50,14 @@ class Surroundings:
         self.institution_of_group: dict[str, str] = {}
         self.strategies: dict[tuple[str, str], frozenset[str]] = {}
         self.last_line: dict[str, int] = {}
-        self._children: dict[str, tuple[list[str], list[dict[str, Any]]]] = {}  # child -> guardians, profiles
+        self._children: dict[
+            str, tuple[list[str], list[dict[str, Any]], str]
+        ] = {}  # child -> guardians, profiles, name
         self._wanted = wanted
         for at, line in _lines(people_file):
             self._read(at, line)
         self.children_of: dict[str, set[str]] = defaultdict(set)
-        for child, (guardians, _) in self._children.items():
+        for child, (guardians, *_) in self._children.items():
             for guardian in guardians:
                 self.children_of[guardian].add(child)
 
@@ -62,7 +73,7 @@ class Surroundings:
                 self._note(record["id"], at)
                 guardians = [one for one in record.get("guardians", ()) if self._wanted(one)]
                 if guardians:
-                    self._children[record["id"]] = (guardians, record.get("profiles", []))
+                    self._children[record["id"]] = (guardians, record.get("profiles", []), record.get("name", ""))
             case "gone":
                 self.last_line.pop(record["id"], None)
                 self._children.pop(record["id"], None)
@@ -94,27 +105,39 @@ class Surroundings:
 
     def person(self, record: dict[str, Any]) -> Someone:
         """Join a person's own line with what others' lines say about the person."""
-        children = self.children_of.get(record["id"], set())
-        belongs = self.belongs(record.get("profiles", ()))
+        own = Child(record["id"], record.get("name", ""), frozenset(self.belongs(record.get("profiles", ()))))
+        children = tuple(map(self._child, sorted(self.children_of.get(record["id"], ()))))
+        belongs = set(own.belongs)
         for child in children:
-            of_child = self.belongs(self._children[child][1])
-            belongs |= {(scope, GUARDIAN) for scope, role in of_child if role == "pupil"}
+            belongs |= {(scope, GUARDIAN) for scope, role in child.belongs if role == "pupil"}
         named = {scope.removeprefix("municipality/") for scope, _ in belongs if scope.startswith("municipality/")}
         return Someone(
             id=record["id"],
             tenant=record["tenant"],
             language=record.get("language", "da"),
             email=record.get("email"),
-            devices=tuple(device["token"] for device in record.get("devices", ())),
+            devices=tuple(map(_name_in_ledger, record.get("devices", ()))),
             off=record.get("off", {}),
             quiet=tuple((tuple(one["days"]), one["from"], one["until"]) for one in record.get("quiet", ())),
             belongs=frozenset(belongs),
-            children=frozenset(children),
+            own=own,
+            children=children,
             tenants=frozenset({record["tenant"], *named}),
         )
 
+    def _child(self, id: str) -> Child:
+        _, profiles, name = self._children[id]
+        return Child(id, name, frozenset(self.belongs(profiles)))
+
 
 _ID = re.compile(rb'"id":\s*"([^"]+)"')
+
+
+def _name_in_ledger(device: dict[str, Any]) -> str:
+    """A token; of a browser the last step of its endpoint, which is its name at the simulated push service."""
+    if "subscription" in device:
+        return str(device["subscription"]["endpoint"]).rpartition("/")[2]
+    return str(device["token"])
 
 
 def everybody(people_file: Path, surroundings: Surroundings) -> Iterator[Someone]:

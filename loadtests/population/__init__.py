@@ -5,6 +5,7 @@
     society.py         who lives with whom and goes where: families, pupils, staff, as compact columns
     years.py           one year roll: pupils move up, leave and join; families move
     person_lines.py    what a person carries (devices, e-mail, opt-outs, quiet hours), drawn from seed and id
+    web_subscriptions.py  a browser whose keys the simulated push service can derive from its name
     lines.py           everything as NDJSON lines, in the order in which people joined
     __main__.py        `python -m loadtests.population --recipients 100000 --seed 1 --out people.ndjson`
 

@@ -36,6 +36,7 @@ def write(
     recipients: Annotated[int, Parameter(validator=Number(gte=1, lte=9_999_999))] = 100_000,
     seed: int = 1,
     years: Annotated[int, Parameter(validator=Number(gte=0, lte=50))] = 0,
+    web_origin: str = "",
     out: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-",
 ) -> None:
     """Write the population.
@@ -44,12 +45,14 @@ def write(
         recipients: How many people lines are written, exactly.
         seed: The same seed gives the same bytes.
         years: Year rolls since the first people joined; newcomers stand at the end, so neighbourhood erodes.
+        web_origin: Push service of the guardians' browsers, for which the engine needs a lane: the simulated one's
+            https://localhost:8444 for example. Without it nobody uses a browser.
         out: A file, or - for standard output.
     """
     started = time.monotonic()
     people = size = 0
     with _opened(out) as file:
-        for text, count in population(recipients, seed, years):
+        for text, count in population(recipients, seed, years, web_origin.rstrip("/")):
             file.write(text)
             people += count
             size += len(text)

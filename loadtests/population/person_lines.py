@@ -11,6 +11,8 @@ from bisect import bisect_right
 from hashlib import shake_128
 from struct import Struct
 
+from loadtests.population.web_subscriptions import web_device
+
 CATEGORIES = ("message", "calendar", "post", "presence", "survey", "announcement")
 PARENT_APP, STAFF_APP = "parent", "staff"
 DEAD_PREFIX = "dead"  # the simulated providers answer such a token as unregistered
@@ -21,11 +23,33 @@ WANTS_EMAIL = 0.25
 HAS_ADDRESS = 0.95
 PUPIL_PHONE_AGE = 10
 PUPIL_HAS_DEVICE = 0.35
+PROTECTED_SHARE = 0.01  # children whose name and address are protected: their lines bring no name
+GIVEN_NAMES = (
+    *("Agnes", "Alma", "Anna", "Asta", "Ella", "Ellen", "Emma", "Freja", "Frida", "Ida", "Josefine", "Karla", "Lærke"),
+    *("Luna", "Maja", "Mathilde", "Nora", "Sofie", "Åse", "Aksel", "Albert", "Alfred", "Arthur", "August", "Bo"),
+    *(
+        "Carl",
+        "Elias",
+        "Emil",
+        "Jens Ole",
+        "Karl-Emil",
+        "Lauge",
+        "Liam",
+        "Malthe",
+        "Noah",
+        "Oscar",
+        "Søren",
+        "Valdemar",
+    ),
+)
 STAFF_APP_BESIDE = 0.5  # guardians who are staff and carry the staff app as well
 ENGLISH = 0.06
+WEB_SHARE = 0.05  # guardians who switched notifications on in a browser
 
 _DRAWS = Struct("<8H")  # device mix, e-mail, opt-outs, quiet hours, language, dead, staff app, spare
 _ONE = 65536
+_WEB_DRAWS = Struct("<2H")  # has one, dead
+_WEB_NAME_BYTES = 18  # 24 letters
 _FCM_RANDOM_BYTES = 108  # 144 characters of base64, no padding
 
 
@@ -90,24 +114,32 @@ def carrier_of_child(age: int) -> str:
 
 
 class PersonLines:
-    """Makes the NDJSON line of one person; the seed decides everything that is not given."""
+    """Makes the NDJSON line of one person; the seed decides everything that is not given.
 
-    def __init__(self, seed: int) -> None:
+    `web_origin` is the push service that browsers subscribed at, as `https://localhost:8444`; empty: nobody uses one.
+    """
+
+    def __init__(self, seed: int, web_origin: str = "") -> None:
         self._salt = seed.to_bytes(8, "little", signed=True)
+        self._web_origin = web_origin
 
     def line(self, serial: int, tenant: str, carrier: str, profile: str, guardians: str) -> str:
         """Spell one person; `profile` and `guardians` are the JSON texts inside the brackets, or empty."""
         head = f'{{"kind":"person","id":"p-{serial:07d}","tenant":"{tenant}"'
+        draws = _DRAWS.unpack(self._random(serial, b"d", 16))
+        if carrier in (SMALL, PUPIL) and draws[7] >= PROTECTED_SHARE * _ONE:
+            head += f',"name":"{GIVEN_NAMES[draws[1] % len(GIVEN_NAMES)]}"'
         if profile:
             head += f',"profiles":[{profile}]'
         if guardians:
             head += f',"guardians":[{guardians}]'
-        draws = _DRAWS.unpack(self._random(serial, b"d", 16))
         if draws[4] < ENGLISH * _ONE:
             head += ',"language":"en"'
         if carrier is SMALL:
             return head + "}\n"
         devices = self._devices(serial, draws, carrier)
+        if self._web_origin and carrier in (GUARDIAN, BOTH):
+            devices = ",".join(filter(None, (devices, self._browser(serial))))
         if devices:
             head += f',"devices":[{devices}]'
         if carrier is not PUPIL:
@@ -148,6 +180,16 @@ class PersonLines:
         if prefix and at == 0 and (letter == "i" or prefix == DEAD_PREFIX):
             text = prefix + text[len(prefix) :]
         return f'{{"platform":"{platform}","app":"{app}","token":"{text}"}}'
+
+    def _browser(self, serial: int) -> str:
+        """A guardian's browser, for some; its name begins with a digit, or with the word for a dead one."""
+        drawn = self._random(serial, b"w", _WEB_DRAWS.size + _WEB_NAME_BYTES)
+        has_one, dead = _WEB_DRAWS.unpack_from(drawn)
+        if has_one >= WEB_SHARE * _ONE:
+            return ""
+        prefix = DEAD_PREFIX if dead < DEAD_SHARE * _ONE else _DIGITS[drawn[-1] % 10]
+        text = urlsafe_b64encode(drawn[_WEB_DRAWS.size :]).decode()
+        return web_device(PARENT_APP, self._web_origin, prefix + text[len(prefix) :])
 
     def _apns_token(self, serial: int, at: int) -> str:
         """64 hex digits; the first is no letter, so that none of the simulators' words is hit by chance."""

@@ -6,6 +6,7 @@ apply, check     lines -> references resolved, faults named, one batch written
 commit           the only writer of blocks: versions, debts, claims of tokens, repair after a crash
 draft            what one write of one block changes
 mutations, lanes the ways a card changes, pure; which address stands in which slot
+addresses        a device as the endpoint hashes keep it, and back
 card             a person as it is stored; which planes and rosters follow
 family           letters from a child's card to its guardians' cards
 index            ids to numbers, tokens to digests

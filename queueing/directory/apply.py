@@ -6,17 +6,19 @@ no token comes twice: a repetition starts the next batch, so that lines take eff
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import trio
 
 from engine.ports import Refusal
 from engine.records.errors import ChangeRefused
 from engine.records.person import Gone, Group, Institution, Line, Person
+from engine.rules.devices import DeviceRules
 from queueing.directory import keys
+from queueing.directory.addresses import address_of, is_foreign
 from queueing.directory.card import Card, decode
 from queueing.directory.catalogue import Catalogue, CataloguePart
-from queueing.directory.check import Known, check_catalogue, check_gone, check_person, posts_of, unreachable
+from queueing.directory.check import Known, check_catalogue, check_gone, check_person, posts_of
 from queueing.directory.commit import Committer, Entry
 from queueing.directory.index import Digests, find_numbers, give_numbers
 from queueing.directory.mutations import Depart, Upsert, devices_that_stay
@@ -32,15 +34,11 @@ class Importer:
     """Applies lines of people, groups and strategies."""
 
     def __init__(
-        self,
-        link: Link,
-        committer: Committer,
-        catalogue: Catalogue,
-        digests: Digests,
-        lanes: Collection[str] | None = None,
+        self, link: Link, committer: Committer, catalogue: Catalogue, digests: Digests, devices: DeviceRules
     ) -> None:
+        self._devices = devices
+        self._is_foreign = is_foreign(devices)
         self._link = link
-        self._lanes = lanes  # that a device may be on; None: any
         self._committer = committer
         self._catalogue = catalogue
         self._digests = digests
@@ -54,7 +52,7 @@ class Importer:
         for at, (number, line) in enumerate(lines):
             reason: str | None
             if isinstance(line, Person):
-                reason = self._unreachable(line) or check_person(line, known)
+                reason = check_person(line, known, self._devices.fault_of)
                 people[line.id] = line
             elif isinstance(line, Gone):
                 reason = check_gone(line, known)
@@ -77,10 +75,6 @@ class Importer:
             await self._committer.commit(await self._entries(people, known, now_ms))
         return refused
 
-    def _unreachable(self, line: Person) -> str | None:
-        # Not asked in `revise`: a device of an app that has since lost its lane must not bar a change of address.
-        return None if self._lanes is None or not line.devices else unreachable(line.devices, self._lanes)
-
     async def revise(self, line: Person, present: Card, now_ms: int) -> bool:
         """Write one person's line if the card is still the present one; False when it is not.
 
@@ -88,7 +82,7 @@ class Importer:
             ChangeRefused: the line is refused; the text says why.
         """
         known = await self._read_references([(1, line)])
-        reason = check_person(line, known)
+        reason = check_person(line, known, self._devices.fault_of_kept)
         if reason is not None:
             raise ChangeRefused(reason)
         upsert = self._upsert(line, known, now_ms, present)
@@ -136,8 +130,8 @@ class Importer:
 
     def _upsert(self, line: Person, known: Known, now_ms: int, expected: Card | None) -> Upsert:
         number = known.numbers[line.id]
-        stay = devices_that_stay(line.devices)
-        texts = [device.token.encode() for device in stay]
+        stay = devices_that_stay(line.devices, self._devices.lane_of)
+        texts = [address_of(device) for device in stay]
         if line.email is not None:
             texts.append(line.email.encode())
         addresses = {self._digests.of(text): text for text in texts}
@@ -149,13 +143,14 @@ class Importer:
             unheard = any(guardian in cards and not cards[guardian].follows_child(number) for guardian in guardians)
         return Upsert(
             line=line,
-            devices=stay,
+            device_lanes=[self._devices.lane_of(device) for device in stay],
             posts=posts_of(line, known.tenants),
             guardians=guardians,
             addresses=addresses,
             now_ms=now_ms,
             touch=unheard,
             remind=unheard,
+            is_foreign=self._is_foreign,
             expected=expected,
         )
 
@@ -186,7 +181,7 @@ def batches(lines: Numbered) -> Iterator[Numbered]:
     for at, (_, line) in enumerate(lines):
         if not isinstance(line, Person | Gone):
             continue
-        there = [device.token for device in line.devices] if isinstance(line, Person) and line.devices else ()
+        there = [device.name for device in line.devices] if isinstance(line, Person) and line.devices else ()
         if at - first >= BATCH_LINES or line.id in ids or not tokens.isdisjoint(there):
             yield lines[first:at]
             first = at

@@ -53,6 +53,7 @@ class Card(msgspec.Struct, frozen=True, array_like=True, gc=False):
     bad_email: bool = False
     off: dict[Channel, tuple[Category, ...]] = {}
     quiet: Quiet = ()
+    name: str = ""  # the given name; cards from before it was kept have none
 
     @property
     def gone(self) -> bool:

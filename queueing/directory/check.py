@@ -6,10 +6,11 @@ refuses a change over HTTP is shown to a caller who may have named somebody of a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from engine.records.person import Device, Gone, Group, Institution, Person, Strategy
-from engine.records.words import Role, apps_of, device_lane
+from engine.records.words import Role
+from engine.rules.devices import DeviceFault
 from engine.rules.membership import Place, Post
 from queueing.directory.card import Card
 
@@ -48,32 +49,17 @@ def check_gone(line: Gone, known: Known) -> str | None:
     return None
 
 
-def check_person(line: Person, known: Known) -> str | None:
-    """Take a person into `known`, or say what is wrong with its line."""
+def check_person(line: Person, known: Known, fault_of: Callable[[Device], DeviceFault | None]) -> str | None:
+    """Take a person into `known`, or say what is wrong with its line; `fault_of` judges its devices."""
     wrong = (
         _wrong_profile(line, known)
         or (_wrong_guardian(line, known) if line.guardians else None)
-        or ("devices: two of them have the same token" if _repeats([d.token for d in line.devices]) else None)
+        or (_wrong_device(line, fault_of) if line.devices else None)
     )
     if wrong is None:
         known.living.add(line.id)
         known.ever.add(line.id)
     return wrong
-
-
-def unreachable(devices: Sequence[Device], lanes: Collection[str]) -> str | None:
-    """Say which device no lane reaches: to take it in silence would mean that its owner is never told anything."""
-    for place, device in enumerate(devices):
-        if device_lane(device.platform, device.app) not in lanes:
-            return f"devices[{place}].app: {no_lane(device, lanes)}"
-    return None
-
-
-def no_lane(device: Device, lanes: Collection[str]) -> str:
-    """What to do about a device whose app has no lane."""
-    apps = apps_of(device.platform, lanes)
-    there = f"must be one of {', '.join(apps)}" if apps else "no app has one"
-    return f"the configuration has no lane for this app on {device.platform.value}; {there}"
 
 
 def posts_of(line: Person, tenants: Mapping[str, str]) -> tuple[Post, ...]:
@@ -95,6 +81,14 @@ def _wrong_profile(line: Person, known: Known) -> str | None:
             if parent != profile.institution:
                 return f"{field}.groups[{place}]: belongs to another institution"
     return None
+
+
+def _wrong_device(line: Person, fault_of: Callable[[Device], DeviceFault | None]) -> str | None:
+    for at, device in enumerate(line.devices):
+        fault = fault_of(device)
+        if fault is not None:
+            return f"devices[{at}].{fault.field}: {fault.sentence}"
+    return "devices: two of them have the same token or endpoint" if _repeats([d.name for d in line.devices]) else None
 
 
 def _wrong_guardian(line: Person, known: Known) -> str | None:

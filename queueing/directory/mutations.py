@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from engine.records.person import SLOT_MAX, Device, Person
-from engine.records.words import EMAIL_LANE, Platform, device_lane
+from engine.records.words import EMAIL_LANE
 from engine.rules.membership import Post
 from queueing.directory.card import VACANT, Card, Follow, Slot, taken_slots
 from queueing.directory.family import hear
@@ -32,14 +31,16 @@ class Mutation(msgspec.Struct, gc=False, kw_only=True):
 class Upsert(Mutation, kw_only=True):
     """The card that a person's line asks for. With `expected` only if the card is still that one.
 
-    `addresses` holds the devices' digests in the line's order, then the e-mail's.
+    `addresses` holds the devices' digests in the line's order, then the e-mail's. Slots on lanes that this process's
+    configuration does not know (`is_foreign`) are left alone: a missing setting must not delete addresses.
     """
 
     line: Person
-    devices: Sequence[Device]  # those of the line that stay
+    device_lanes: Sequence[str]  # of the line's devices that stay
     posts: tuple[Post, ...]
     guardians: tuple[int, ...]
     now_ms: int
+    is_foreign: Callable[[str], bool] = lambda lane: False
     expected: Card | None = None
     stale: bool = False
 
@@ -61,18 +62,22 @@ class Upsert(Mutation, kw_only=True):
             card is not None and card.bad_email and _same_email(card.lanes, lanes),
             line.off,
             tuple([(hours.days, hours.start, hours.until) for hours in line.quiet]) if line.quiet else (),
+            line.name or "",
         )
 
     def _lanes(self, old: Mapping[str, tuple[Slot, ...]]) -> dict[str, tuple[Slot, ...]]:
         wanted: dict[str, list[tuple[bytes, int]]] = {}
         digests = iter(self.addresses)
-        for place, device in enumerate(self.devices):
-            wanted.setdefault(lane_of(device), []).append((next(digests), place))
+        for place, lane in enumerate(self.device_lanes):
+            wanted.setdefault(lane, []).append((next(digests), place))
         if self.line.email is not None:
             wanted[EMAIL_LANE] = [(next(digests), 0)]
         if not old:
             return {lane: settle_lane((), digests_there, self.now_ms) for lane, digests_there in wanted.items()}
-        lanes = {lane: settle_lane(slots, wanted.get(lane, ()), self.now_ms) for lane, slots in old.items()}
+        lanes = {
+            lane: slots if self.is_foreign(lane) else settle_lane(slots, wanted.get(lane, ()), self.now_ms)
+            for lane, slots in old.items()
+        }
         for lane, digests_there in wanted.items():
             if lane not in lanes:
                 lanes[lane] = settle_lane((), digests_there, self.now_ms)
@@ -166,20 +171,11 @@ def release(digest: bytes) -> Release:
     return Release(touch=True, forget=(digest,))
 
 
-def register(device: Device, digest: bytes, now_ms: int) -> Register:
-    return Register(lane=lane_of(device), digest=digest, now_ms=now_ms, addresses={digest: device.token.encode()})
+def register(lane: str, digest: bytes, address: bytes, now_ms: int) -> Register:
+    return Register(lane=lane, digest=digest, now_ms=now_ms, addresses={digest: address})
 
 
-def lane_of(device: Device) -> str:
-    return _lane(device.platform.value, device.app)
-
-
-@lru_cache(maxsize=256)
-def _lane(platform: str, app: str) -> str:
-    return device_lane(Platform(platform), app)
-
-
-def devices_that_stay(devices: Sequence[Device]) -> Sequence[Device]:
+def devices_that_stay(devices: Sequence[Device], lane_of: Callable[[Device], str]) -> Sequence[Device]:
     """Of more than `SLOT_MAX` devices on one lane the last ones in line stay."""
     if len(devices) <= SLOT_MAX:
         return devices

@@ -75,13 +75,17 @@ def _may_repeat_a_key(raw: bytes, line: Line) -> bool:
     """
     if not isinstance(line, Person) or b'" ' in raw or b'"\t' in raw:
         return True  # few lines: look closely
-    expected = 3 + (line.email is not None) + (b'"language":' in raw)
+    expected = 3 + (line.email is not None) + (line.name is not None) + (b'"language":' in raw)
     if line.profiles:
         expected += 1 + sum([3 if profile.groups else 2 for profile in line.profiles])
     if line.guardians:
         expected += 1
     if line.devices:
         expected += 1 + 3 * len(line.devices)
+        if (
+            b'"subscription"' in raw
+        ):  # four keys more than a token has; where `expirationTime` stands: looked at closely
+            expected += 4 * sum([device.subscription is not None for device in line.devices])
     if line.off:
         expected += 1 + len(line.off)
     if line.quiet:

@@ -7,12 +7,16 @@ from typing import TypeVar
 
 import trio
 
+from engine.records.family import Family, Pupil
 from engine.records.person import Device, Person, Profile, QuietHours
-from engine.records.roster import Roster, offsets, roster_of, unpack_mask
-from engine.records.words import EMAIL_LANE, Platform
+from engine.records.roster import Roster, numbers_of, offsets, roster_of, unpack_mask
+from engine.records.words import EMAIL_LANE
 from engine.records.work import Endpoint
+from engine.rules.devices import DeviceRules
+from engine.rules.membership import rosters_of
 from engine.rules.roster import contains
 from queueing.directory import keys
+from queueing.directory.addresses import device_at, is_foreign
 from queueing.directory.apply import read_cards
 from queueing.directory.card import Card, decode, taken_slots
 from queueing.directory.index import find_numbers
@@ -134,6 +138,32 @@ async def read_guardians(link: Link, ids: Collection[str]) -> Roster:
     )
 
 
+async def read_families(link: Link, people: Roster) -> dict[int, Family]:
+    """Two trips. As in `read_guardians`, a relation holds when both cards say so."""
+    adults = await read_cards(link, list(numbers_of(people)))
+    followed = {follow.child for card in adults.values() for follow in card.follows if follow.places is not None}
+    await trio.lowlevel.checkpoint()
+    children = await read_cards(link, list(followed))
+    return {
+        number: Family(
+            _pupil(card),
+            tuple(
+                _pupil(child)
+                for follow in card.follows
+                if follow.places is not None
+                and (child := children.get(follow.child)) is not None
+                and number in child.guardians
+            ),
+        )
+        for number, card in adults.items()
+        if not card.gone
+    }
+
+
+def _pupil(card: Card) -> Pupil:
+    return Pupil(card.id, card.name, frozenset(rosters_of(card.posts, ())))
+
+
 async def read_living(link: Link, ids: Collection[str]) -> dict[str, int]:
     """Numbers of people who are not gone."""
     numbers = await find_numbers(link, ids)
@@ -148,8 +178,12 @@ async def read_lives(link: Link, number: int) -> bool:
     return contains(everyone, number)
 
 
-async def read_person(link: Link, id: str) -> tuple[Person, Card] | None:
-    """A person as the line that would make it, and its card; read again when it is written meanwhile."""
+async def read_person(link: Link, id: str, devices: DeviceRules) -> tuple[Person, Card] | None:
+    """A person as the line that would make it, and its card; read again when it is written meanwhile.
+
+    Devices on web lanes that are not configured are left out: they would not be taken back.
+    """
+    is_hidden = is_foreign(devices)
     number = (await find_numbers(link, [id])).get(id)
     if number is None:
         return None
@@ -160,7 +194,7 @@ async def read_person(link: Link, id: str) -> tuple[Person, Card] | None:
         card = decode(packed)
         if card is None or card.gone:
             return None
-        slots = list(taken_slots(card))
+        slots = [slot for slot in taken_slots(card) if not is_hidden(slot[0])]
         guardians = await read_cards(link, card.guardians)
         *addresses, after = await link.run(
             [*[("HGET", keys.endpoints(block, lane.encode(), slot), field) for lane, slot, _ in slots], version]
@@ -176,14 +210,15 @@ def _line(card: Card, slots: Sequence[tuple[str, int, object]], addresses: Seque
     email = None
     devices: list[tuple[int, Device]] = []
     for (lane, number, _), value in zip(slots, addresses, strict=True):
-        address = value[_GENERATION_BYTES:].decode()
+        address = value[_GENERATION_BYTES:]
         if lane == EMAIL_LANE:
-            email = address
+            email = address.decode()
         else:
-            devices.append((card.lanes[lane][number].place_in_line, _device(lane, address)))
+            devices.append((card.lanes[lane][number].place_in_line, device_at(lane, address)))
     return Person(
         id=card.id,
         tenant=card.tenant,
+        name=card.name or None,
         language=card.language,
         email=email,
         profiles=tuple(
@@ -194,11 +229,6 @@ def _line(card: Card, slots: Sequence[tuple[str, int, object]], addresses: Seque
         off=card.off,
         quiet=tuple(QuietHours(days=days, start=start, until=until) for days, start, until in card.quiet),
     )
-
-
-def _device(lane: str, token: str) -> Device:
-    provider, _, app = lane.partition(".")
-    return Device(platform=Platform.IOS if provider == "apns" else Platform.ANDROID, app=app, token=token)
 
 
 def _parts(items: list[Item], size: int) -> Iterable[list[Item]]:

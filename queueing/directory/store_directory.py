@@ -9,17 +9,19 @@ import trio
 
 from engine.ports import Changes, Refusal
 from engine.records.errors import ChangeRefused
+from engine.records.family import Family
 from engine.records.person import Device, Line, Person
 from engine.records.roster import Roster
 from engine.records.words import Category, Channel
 from engine.records.work import Endpoint
+from engine.rules.devices import DeviceRules
 from queueing.directory import journal, reads
+from queueing.directory.addresses import address_of
 from queueing.directory.apply import Importer, batches
 from queueing.directory.catalogue import Catalogue
-from queueing.directory.check import no_lane
 from queueing.directory.commit import Committer, Entry
 from queueing.directory.index import Digests, read_secret
-from queueing.directory.mutations import Mutation, Retire, lane_of, register
+from queueing.directory.mutations import Mutation, Retire, register
 from queueing.directory.spread import SCRIPTS
 from queueing.link import Link
 
@@ -28,13 +30,13 @@ class StoreDirectory:
     """People, groups and planes (see `engine.ports.Directory`). Many processes may write at the same time.
 
     Args:
-        lanes: the lanes that a new device may be on; None takes any.
+        devices: which devices are taken; without it phones of every app, and no browser.
     """
 
-    def __init__(self, link: Link, lanes: Collection[str] | None = None) -> None:
+    def __init__(self, link: Link, devices: DeviceRules | None = None) -> None:
         link.know(SCRIPTS)
+        self._devices = devices or DeviceRules()
         self._link = link
-        self._lanes = lanes
         self._catalogue = Catalogue(link)
         self._committer = Committer(link)
         self._importer: Importer | None = None  # made by the first write, and again after one that failed
@@ -58,6 +60,9 @@ class StoreDirectory:
     async def guardians(self, ids: Collection[str]) -> Roster:
         return await reads.read_guardians(self._link, ids)
 
+    async def families(self, people: Roster) -> dict[int, Family]:
+        return await reads.read_families(self._link, people)
+
     async def planes(self, blocks: Collection[int], names: Collection[str]) -> dict[str, Roster]:
         return await reads.read_planes(self._link, blocks, names)
 
@@ -71,7 +76,7 @@ class StoreDirectory:
         return await self._catalogue.scope_tenant(scope)
 
     async def person(self, id: str) -> Person | None:
-        found = await reads.read_person(self._link, id)
+        found = await reads.read_person(self._link, id, self._devices)
         return None if found is None else found[0]
 
     async def lives(self, number: int) -> bool:
@@ -95,7 +100,7 @@ class StoreDirectory:
         """
         while True:
             async with self._turn() as importer:
-                found = await reads.read_person(self._link, id)
+                found = await reads.read_person(self._link, id, self._devices)
                 if found is None:
                     return None
                 present, card = found
@@ -112,15 +117,17 @@ class StoreDirectory:
         False when there is no such person.
 
         Raises:
-            ChangeRefused: no lane reaches the device's app.
+            ChangeRefused: the device is not taken: no lane reaches its app, or its push service is not configured.
         """
-        if self._lanes is not None and lane_of(device) not in self._lanes:
-            raise ChangeRefused(f"app: {no_lane(device, self._lanes)}")
+        fault = self._devices.fault_of(device)
+        if fault is not None:
+            raise ChangeRefused(f"{fault.field}: {fault.sentence}")
         number = (await reads.read_living(self._link, [id])).get(id)
         if number is None:
             return False
-        digests = Digests(await read_secret(self._link))
-        return await self._mutate(number, register(device, digests.of(device.token.encode()), now_ms))
+        address = address_of(device)
+        digest = Digests(await read_secret(self._link)).of(address)
+        return await self._mutate(number, register(self._devices.lane_of(device), digest, address, now_ms))
 
     async def retire(self, lane: str, slot: int, number: int, generation: int, gone_since_ms: int | None) -> bool:
         return await self._mutate(
@@ -144,7 +151,7 @@ class StoreDirectory:
             if self._importer is None:
                 digests = Digests(await read_secret(self._link))
                 await self._committer.repair()
-                self._importer = Importer(self._link, self._committer, self._catalogue, digests, self._lanes)
+                self._importer = Importer(self._link, self._committer, self._catalogue, digests, self._devices)
             try:
                 yield self._importer
             except ChangeRefused:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterator, Sequence
 import trio
 
 from engine.records.inbox import INBOX_GROUPS, InboxHint, InboxItem, ItemState
-from engine.records.roster import Roster, numbers_of, roster_of
+from engine.records.roster import Roster, numbers_of, offsets, roster_of
 from queueing.inbox import keys, packing
+from queueing.inbox.counting import unread_counts
 from queueing.link import Command, Link, Script
 
 LIST_ITEMS_MAX = 500
@@ -172,6 +173,25 @@ class StoreInbox:
     async def unread(self, number: int) -> int:
         """How many items were not read yet (new or seen), withdrawn ones included."""
         return sum(item.state < ItemState.READ for item in await self.items(number))
+
+    async def unread_with(self, event: int, people: Roster) -> dict[int, int]:
+        """Unread items of many people, withdrawn ones included, this event counted even where it is not written yet.
+
+        One round trip; a block's shelf is read once for all its people.
+        """
+        blocks = [block for block in sorted(people) if people[block]]
+        commands: list[Command] = []
+        for block in blocks:
+            commands.append(("GET", keys.shelf(block)))
+            commands += [("GET", keys.person(block << 8 | offset)) for offset in offsets(people[block])]
+        replies = iter(await self._link.run(commands))
+        counts: dict[int, int] = {}
+        for block in blocks:
+            shelf = next(replies) or b""
+            lists = {offset: next(replies) or b"" for offset in offsets(people[block])}
+            counts.update((block << 8 | at, count) for at, count in unread_counts(lists, shelf, event).items())
+            await trio.lowlevel.checkpoint()
+        return counts
 
     async def since(self, arrivals: Sequence[tuple[int, int]]) -> list[list[InboxItem]]:
         """For each (person, arrival): the items that came after it, oldest first. One round trip for all."""

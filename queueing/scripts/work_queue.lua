@@ -26,6 +26,15 @@ local function enqueue(ref, since)
   if redis.call('ZCARD', queue) == 1 then redis.call('RPUSH', KEYS[2] .. where, tenant) end
 end
 
+-- Several references of one tenant's queue that cost 1 each: {since, reference, since, reference, ...}
+local function enqueue_all(where, tenant, members)
+  local queue = KEYS[4] .. where .. '|' .. tenant
+  local added = redis.call('ZADD', queue, 'NX', unpack(members))
+  if added == 0 then return end
+  count_ready(where, added, added)
+  if redis.call('ZCARD', queue) == added then redis.call('RPUSH', KEYS[2] .. where, tenant) end
+end
+
 -- Before everybody else of the same tenant: it has waited before.
 local function enqueue_first(ref, now)
   local where, tenant = read_ref(ref)

@@ -22,12 +22,18 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "engine/__main__.py": ("engine", "queueing.embedded"),
     "engine/start_checks.py": ("engine", "queueing.embedded"),
     "engine/composition.py": ("engine", "channels", "queueing", "metrics"),
+    "engine/ways_out.py": ("engine", "channels", "queueing.inbox", "queueing.lanes"),
     "engine/": ("engine",),
     "channels/http2/": ("channels.http2",),
     "channels/simulator/": ("channels.simulator",),
     # tickets are signed by one room and checked by another: one pure file holds both directions
-    "channels/email/": (*NOUNS, "channels", "engine.rules.tickets"),
-    "channels/inapp/": (*NOUNS, "channels", "engine.rules.tickets"),
+    "channels/email/": (*NOUNS, "channels", "engine.rules.tickets", "engine.rules.children"),
+    "channels/inapp/": (
+        *NOUNS,
+        "channels",
+        "engine.rules.tickets",
+        "engine.rules.children",
+    ),  # items are worded when read
     "channels/": (*NOUNS, "channels"),
     "queueing/": (*NOUNS, "queueing"),
     "queueing/directory/": (*NOUNS, "queueing", "engine.rules"),  # planes and rosters are derived by rule when written
@@ -35,6 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "metrics/": (*NOUNS, "metrics"),
     "loadtests/": ("loadtests",),
     "loadtests/bench/push/": ("loadtests", "channels", *NOUNS),  # the sender is measured by itself
+    "loadtests/bench/intake/": ("loadtests", "queueing.embedded"),  # it starts, kills and counts the CPU of the store
 }
 
 ONE_PLACE = {  # library -> the files or folders that may import it
@@ -44,8 +51,8 @@ ONE_PLACE = {  # library -> the files or folders that may import it
     "aioapns": ("loadtests/bench/push/",),  # peers run in processes of their own
     "pyfcm": (),
     "prometheus_client": ("metrics/",),
-    "starlette": ("engine/intake/", "metrics/"),
-    "hypercorn": ("engine/intake/",),
+    "starlette": ("engine/intake/", "metrics/", "loadtests/bench/intake/"),
+    "hypercorn": ("engine/intake/", "loadtests/bench/intake/"),  # a peer
     "h2": ("channels/simulator/",),
 }
 

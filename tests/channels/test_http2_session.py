@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.http2 import frames
+from channels.http2.flood import USELESS_FRAMES_MAX
 from channels.http2.frames import ErrorCode, ProtocolError
 from channels.http2.headers import HeaderWriter, Template
 from channels.http2.jobs import Answer, Failure, FailureKind, Job, Queue, Requests, Result
-from channels.http2.session import CONTROL_FRAMES_MAX, RECEIVE_WINDOW_BYTES, Limits, Session
+from channels.http2.session import RECEIVE_WINDOW_BYTES, Limits, Session
 
 TEMPLATE = Template(b"/3/device/", indexed=((b"apns-topic", b"dk.klokke"),), value_name=b"apns-id", value_bytes=4)
 START = frames.settings([(frames.MAX_CONCURRENT_STREAMS, 100)])
@@ -183,7 +184,7 @@ BROKEN = [
     ("RST_STREAM without a stream", frames.frame(frames.RST_STREAM, 0, 0, bytes(4)), ErrorCode.PROTOCOL_ERROR),
     (
         "a flood of PING",
-        frames.frame(frames.PING, 0, 0, bytes(8)) * (CONTROL_FRAMES_MAX + 1),
+        frames.frame(frames.PING, 0, 0, bytes(8)) * (USELESS_FRAMES_MAX + 1),
         ErrorCode.ENHANCE_YOUR_CALM,
     ),
     (
@@ -336,3 +337,25 @@ def test_an_independent_decoder_reads_our_headers_whatever_the_peers_table_size(
                     ]
                     assert sorted(read[4:-1]) == sorted(template.indexed + template.literal)
                     assert read[-1] == (b"apns-id", b"id00")
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_windows_of_streams_whose_bodies_have_gone_change_nothing(is_fast: bool) -> None:
+    session, job, _ = a_session(3, is_fast=is_fast)
+    encoder = hpack.Encoder()
+    encoder.header_table_size = 0
+    update = frames.window_update
+    session.receive(
+        update(1, 212) + update(3, 212) + answered(1, (200, b"", 0), encoder) + update(5, 2**31 - 1) + update(1, 7)
+        + answered(3, (410, b"{}", 1), encoder) + update(0, 636) + update(3, 1) + answered(5, (200, b"", 0), encoder)
+    )  # fmt: skip
+    assert [result and result[0] for result in job.results] == [200, 410, 200]
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_a_window_that_grows_by_nothing_resets_its_stream_and_one_of_an_unknown_stream_ends_all(is_fast: bool) -> None:
+    session, job, _ = a_session(2, is_fast=is_fast)
+    session.receive(frames.window_update(1, 5) + frames.window_update(3, 0))
+    assert job.results == [None, Failure(FailureKind.UNKNOWN, "malformed_window")]
+    with pytest.raises(ProtocolError, match="never opened"):
+        session.receive(frames.window_update(1, 5) + frames.window_update(5, 5))

@@ -13,29 +13,10 @@ from channels.apns import answers as apns
 from channels.fcm import answers as fcm
 from channels.http2.jobs import OUT_OF_TIME, Answer, Failure, FailureKind
 from channels.wire_outcomes import failure_outcome, retry_after_seconds
-from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Unknown, Unreachable
+from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Unknown
+from tests.channels.meanings import fault, gone, later, park, quota, slow
 
 NOW = 1_800_000_000.0
-
-
-def gone(reason: str) -> Outcome:
-    return Rejected(reason=reason, endpoint_gone=True)
-
-
-def fault(reason: str) -> Outcome:
-    return Rejected(reason=reason, our_fault=True)
-
-
-def park(reason: str) -> Outcome:
-    return Unreachable(reason=reason, park=True)
-
-
-def later(reason: str) -> Outcome:
-    return Unreachable(reason=reason)
-
-
-def slow(reason: str, lane_wide: bool, seconds: float | None = None) -> Outcome:
-    return Throttled(reason=reason, lane_wide=lane_wide, retry_after_seconds=seconds)
 
 
 APNS = [
@@ -142,8 +123,8 @@ FCM = [
     (fcm_answer(404, "UNREGISTERED"), gone("UNREGISTERED")),
     (fcm_answer(404, ""), park("NOT_FOUND")),
     (Answer(404, (), b"<html>"), park("NOT_FOUND")),
-    (fcm_answer(429, "QUOTA_EXCEEDED"), slow("QUOTA_EXCEEDED", True, 60.0)),
-    (fcm_answer(429, "QUOTA_EXCEEDED", "", PROJECT, wait="17"), slow("QUOTA_EXCEEDED", True, 17.0)),
+    (fcm_answer(429, "QUOTA_EXCEEDED"), quota(60.0)),
+    (fcm_answer(429, "QUOTA_EXCEEDED", "", PROJECT, wait="17"), quota(17.0)),
     (fcm_answer(429, "QUOTA_EXCEEDED", "", DEVICE), slow("QUOTA_EXCEEDED_DEVICE", False, 60.0)),
     (fcm_answer(500, "INTERNAL"), later("INTERNAL")),
     (fcm_answer(502, "UNAVAILABLE"), slow("UNAVAILABLE", True, 10.0)),

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from engine import config
+from engine.settings import ApnsLane, WebPushLane
 from engine.start_checks import start_faults
+from engine.ways_out import badge_lanes, limits
 from tests.journeys.test_docs_api import free_ports
 
 EXAMPLE = Path(__file__).parents[2] / "klokke.example.toml"
@@ -34,7 +36,7 @@ def test_the_example_is_valid(folder: Path) -> None:
     path = folder / "klokke.toml"
     path.write_text(EXAMPLE.read_text())
     loaded = config.load(path)
-    assert isinstance(loaded.lanes["apns.parent"], config.ApnsLane)
+    assert isinstance(loaded.lanes["apns.parent"], ApnsLane)
     assert loaded.processes.layout[0] == "intake+gateway"
 
 
@@ -179,6 +181,43 @@ def test_a_check_beside_a_running_engine_does_not_mind_its_ports(folder: Path) -
     assert fault == f"intake.listen: cannot listen on {listen}: Address already in use"
 
 
+FCM_LANE = """
+[gateway]
+ticket_key_file = "secrets/ticket.key"
+[lanes."fcm.parent"]
+provider = "fcm"
+service_account_file = "secrets/service-account.json"
+"""
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ("quota_per_minute = 0", 'lanes."fcm.parent".quota_per_minute: must be at least 60'),
+        ("ramp_seconds = -1", 'lanes."fcm.parent".ramp_seconds: must be at least 0'),
+        ("badge = 1", 'lanes."fcm.parent".badge: must be true or false, not a number'),
+        ("burst = 70000", 'lanes."fcm.parent".burst: at most a tenth of quota_per_minute (60000)'),
+        ('[lanes."fcm.staff"]\nprovider = "fcm"\nservice_account_file = "secrets/service-account.json"',
+         'lanes."fcm.staff".quota_per_minute: shares a service account with fcm.parent'),
+    ],
+)  # fmt: skip
+def test_faulty_manners_of_an_fcm_lane_are_named(folder: Path, lines: str, fault: str) -> None:
+    assert [found for found in faults_of(folder, FCM_LANE + lines) if found.startswith(fault)]
+
+
+def test_an_fcm_lane_has_a_quota_and_a_ramp_unless_it_says_otherwise(folder: Path) -> None:
+    path = folder / "klokke.toml"
+    path.write_text(FCM_LANE)
+    limit = limits(config.load(path))["fcm.parent"]
+    assert (limit.burst, limit.ramp_seconds) == (2308, 60.0)
+    assert limit.rate_per_second == pytest.approx(9195, abs=1)
+    path.write_text(FCM_LANE + "quota_per_minute = 600000000\nramp_seconds = 0\nrate_per_second = 50000\nbadge = true")
+    loaded = config.load(path)
+    assert limits(loaded)["fcm.parent"].rate_per_second == 50_000
+    assert limits(loaded)["fcm.parent"].ramp_seconds == 0
+    assert badge_lanes(loaded) == {"fcm.parent"}
+
+
 @pytest.mark.parametrize("text", ["= 1", "[store", 'a = "\\x"'])
 def test_what_is_not_toml_is_said_plainly(folder: Path, text: str) -> None:
     assert faults_of(folder, text)[0].startswith("is not TOML")
@@ -187,3 +226,54 @@ def test_what_is_not_toml_is_said_plainly(folder: Path, text: str) -> None:
 def test_a_missing_file_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(config.ConfigFaulty, match=r"there is no such file; copy klokke\.example\.toml"):
         config.load(tmp_path / "none.toml")
+
+
+WEB_LANE = """
+[lanes."{name}"]
+provider = "webpush"
+origin = "{origin}"
+vapid_key_file = "secrets/AuthKey.p8"
+subject = "{subject}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "origin", "subject", "fault"),
+    [
+        ("webpush.fcm", "https://fcm.googleapis.com", "mailto:a@b.dk", None),
+        ("webpush", "https://fcm.googleapis.com", "mailto:a@b.dk", "must be called webpush.<service>"),
+        ("webpush.microsoft", "https://fcm.googleapis.com", "mailto:a@b.dk", "must be called webpush.<service>"),
+        ("webpush.fcm", "http://fcm.googleapis.com", "mailto:a@b.dk", 'lanes."webpush.fcm".origin: must be https://'),
+        ("webpush.fcm", "https://fcm.googleapis.com/", "mailto:a@b.dk", 'lanes."webpush.fcm".origin: must be https://'),
+        (
+            "webpush.fcm",
+            "https://fcm.googleapis.com@evil.dk",
+            "mailto:a@b.dk",
+            'lanes."webpush.fcm".origin: must be https://',
+        ),
+        ("webpush.fcm", "https://10.0.0.1", "mailto:a@b.dk", "allow_private = true"),
+        ("webpush.fcm", "https://fcm.googleapis.com", "a@b.dk", 'lanes."webpush.fcm".subject: must be a contact'),
+    ],
+)
+def test_a_web_push_lane_names_an_origin_and_a_contact(
+    folder: Path, name: str, origin: str, subject: str, fault: str | None
+) -> None:
+    text = '[gateway]\nticket_key_file = "secrets/ticket.key"\n' + WEB_LANE.format(
+        name=name, origin=origin, subject=subject
+    )
+    if fault is None:
+        (folder / "klokke.toml").write_text(text)
+        assert isinstance(config.load(folder / "klokke.toml").lanes[name], WebPushLane)
+    else:
+        (found,) = faults_of(folder, text)
+        assert fault in found
+
+
+def test_two_web_push_lanes_have_not_the_same_origin_and_app(folder: Path) -> None:
+    text = '[gateway]\nticket_key_file = "secrets/ticket.key"\n'
+    for name in ("webpush.a", "webpush.b"):
+        text += WEB_LANE.format(name=name, origin="https://fcm.googleapis.com", subject="mailto:a@b.dk")
+    assert faults_of(folder, text) == ['lanes."webpush.b".origin: webpush.a has the same one for the same app']
+    path = folder / "klokke.toml"
+    path.write_text(text + 'app = "staff"\n')
+    assert len(config.load(path).lanes) == 2

@@ -14,7 +14,9 @@ from channels.inapp.gateway import Figures, Gateway
 from channels.inapp.settings import GatewaySettings
 from engine.records.errors import StoreUnavailable
 from engine.records.event import Audience, Content, Event, Term, Text
+from engine.records.family import Family
 from engine.records.inbox import InboxHint
+from engine.records.roster import Roster, numbers_of
 from engine.records.words import Category, Kind, Language, Stop, Urgency
 from engine.rules.tickets import mint
 from queueing.inbox.store import StoreInbox
@@ -66,6 +68,16 @@ class Events(dict[int, tuple[Event, Stop | None]]):
             self.reached.set()
             await self.released.wait()
         return {number: self[number] for number in numbers if number in self}
+
+
+class Families(dict[int, Family]):
+    """What the directory would answer, from memory; counts how often it was asked."""
+
+    reads = 0
+
+    async def read(self, people: Roster) -> Mapping[int, Family]:
+        self.reads += 1
+        return {number: self[number] for number in numbers_of(people) if number in self}
 
 
 class Answer(NamedTuple):
@@ -193,6 +205,7 @@ class House(NamedTuple):
     port: int
     inbox: StoreInbox
     events: Events
+    families: Families
     gateway: Gateway
     gone: set[int]
 
@@ -211,16 +224,17 @@ async def house(
 ) -> AsyncIterator[House]:
     """Run a gateway on a free port; one that `hears` live hints takes half a second to stop."""
     inbox = StoreInbox(link) if hears else DeafInbox(link)
-    events = Events()
+    events, families = Events(), Families()
     now = clock or [NOW_MS]
     gone: set[int] = set()
 
     async def lives(number: int) -> bool:
         return number not in gone
 
-    gateway = Gateway(inbox, events.read, SECRET, lives, GatewaySettings(port=0, **limits), lambda: now[0])
+    settings = GatewaySettings(port=0, **limits)
+    gateway = Gateway(inbox, events.read, families.read, SECRET, lives, settings, lambda: now[0])
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
             port = await nursery.start(gateway.run)
-            yield House(port, inbox, events, gateway, gone)
+            yield House(port, inbox, events, families, gateway, gone)
             nursery.cancel_scope.cancel()

@@ -9,6 +9,7 @@ import trio
 from channels.inapp.client import InappSender
 from engine.outcomes import Accepted, Unreachable
 from engine.records.event import Audience, Term, public_id
+from engine.records.family import Family, Pupil
 from engine.records.inbox import ItemState
 from engine.records.roster import roster_of
 from engine.records.words import INAPP_LANE, Language, Role
@@ -75,6 +76,47 @@ async def test_a_frame_holds_the_item_and_its_place(link: Link) -> None:
     assert frame.kind == "item"
     assert frame.id == f"{item.arrival_ms}-{public_id(7)}"
     assert (frame.data["title"], frame.data["state"]) == ("Fortroligt (en)", "new")
+
+
+async def test_an_item_that_names_children_is_worded_for_each_reader_live_and_in_lists(link: Link) -> None:
+    pupils = {name: Pupil(name, name, frozenset({"group/3b/pupil"})) for name in ("Anna", "Bo")}
+    nobody = Pupil("", "", frozenset())
+    async with (
+        house(link, hears=True) as at,
+        at.app(TOM).stream() as tom,
+        at.app(IDA, language="en").stream() as ida,
+        at.app(OLE).stream() as ole,
+    ):
+        at.families[TOM] = Family(nobody, (pupils["Anna"], pupils["Bo"]))
+        at.families[IDA] = Family(nobody, (Pupil("x", "", frozenset({"group/3b/pupil"})),))
+        await at.until(lambda figures: figures.streams == figures.connections == 3)
+        audience = Audience(include=(Term(group="3b"),))
+        named = at.events.add(7, "{children}", audience=audience)
+        secret = at.events.add(8, "{children}", audience=audience, sensitive=True)
+        for event in (named, secret, at.events.add(9, "{x}")):
+            await at.inbox.deliver(event, roster_of([TOM, IDA, OLE]), event == secret)
+        heard = [await titles(live, 3) for live in (tom, ida, ole)]
+        listed = (await at.app(TOM).ask("GET", "/v1/inbox")).json["items"]
+        async with at.app(TOM).stream(last_event_id=f"1-{public_id(1)}") as again:
+            resumed = await titles(again, 3)
+        reads = at.families.reads
+        assert (await at.app(TOM).ask("GET", "/v1/inbox")).json["items"] == listed
+
+    assert heard[0] == resumed == ["Anna og Bo", "Dine børn", "{x}"]
+    assert heard[1] == ["Your child (en)", "Your child (en)", "{x} (en)"]
+    assert heard[2] == ["Børnene", "Børnene", "{x}"]
+    assert [(item["title"], item["body"]) for item in listed] == [
+        ("{x}", "{x} æøå"), ("Dine børn", "Dine børn æøå"), ("Anna og Bo", "Anna og Bo æøå"),
+    ]  # fmt: skip
+    assert reads == at.families.reads <= 3  # remembered for half a minute
+
+
+async def test_streams_that_missed_a_hint_are_repaired_with_their_own_names(link: Link) -> None:
+    async with house(link, gap_check_seconds=0.02) as at, at.app(TOM).stream() as live:
+        at.families[TOM] = Family(Pupil("", "", frozenset()), (Pupil("a", "Anna", frozenset({"everyone/pupil"})),))
+        await at.until(lambda figures: figures.streams == figures.connections == 1)
+        await at.inbox.deliver(at.events.add(7, "{children}"), roster_of([TOM]), False)
+        assert await titles(live, 1) == ["Anna"]
 
 
 async def test_one_read_and_one_encoding_serve_everybody(link: Link) -> None:

@@ -15,6 +15,7 @@ from engine.intake.app import Intake, make_app
 from engine.intake.keys import Scope, Service, make_key
 from engine.records.person import Group, Institution, Line, Person, Profile
 from engine.records.words import Role
+from engine.rules.devices import DeviceRules
 from queueing.directory import StoreDirectory
 from queueing.directory.imports import Imports
 from queueing.link import Link
@@ -39,10 +40,10 @@ class AskedDirectory(StoreDirectory):
 class Town:
     """Everything a test may look at or steer."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, devices: DeviceRules | None = None) -> None:
         self.link = link
         self.work = StoreWork(link)
-        self.directory = AskedDirectory(link, LANES)
+        self.directory = AskedDirectory(link, devices or DeviceRules(lanes=LANES))
         self.imports = Imports(link, self.directory)
         self.withdrawn: list[int] = []
         self.now_ms = NOW_MS

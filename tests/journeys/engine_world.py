@@ -14,6 +14,7 @@ from engine.dispatch import Dispatcher, DispatchSettings
 from engine.drain import Drain
 from engine.fanout import FanOut
 from engine.outcomes import ACCEPTED, Outcome
+from engine.personal import PersonalReader
 from engine.ports import Directory, Silent
 from engine.records.event import Audience, Event, Term
 from engine.records.person import Device, Group, Institution, Line, Person, Profile
@@ -92,6 +93,9 @@ class Heard(Silent):
     def retried(self, channel: Channel, reason: str, count: int) -> None:
         self.counts[f"retried {reason}"] += count
 
+    def postponed(self, channel: Channel, reason: str, count: int) -> None:
+        self.counts[f"postponed {reason}"] += count
+
     def fenced(self) -> None:
         self.counts["fenced"] += 1
 
@@ -107,7 +111,7 @@ class World:
         self.directory = directory
         self.work = StoreWork(link)
         self.lanes = StoreLanes(link, limits or {})
-        self.senders = {lane: ScriptedSender() for lane in LANES}
+        self.senders: dict[str, ScriptedSender] = {lane: ScriptedSender() for lane in LANES}
         self.heard = Heard()
         self.fanout = FanOut(self.work, directory, LANES, self.heard, self.now)
         self.upkeep = Upkeep(self.work, self.heard, self.now)
@@ -143,12 +147,21 @@ class World:
         await self.fanout.plan(admitted)
         return admitted
 
-    def dispatcher(self, name: str = "w1", **changes: Any) -> Dispatcher:
+    def dispatcher(self, name: str = "w1", personal: PersonalReader | None = None, **changes: Any) -> Dispatcher:
         settings = DispatchSettings(
             **{"lease_seconds": LEASE_SECONDS, "look_seconds": 0.02, "lane_seconds": 0.05, **changes}
         )
         return Dispatcher(
-            self.work, self.lanes, self.directory, self.senders, self.heard, name, self.now, lambda: 0.5, settings
+            self.work,
+            self.lanes,
+            self.directory,
+            self.senders,
+            self.heard,
+            name,
+            self.now,
+            lambda: 0.5,
+            settings,
+            personal=personal,
         )
 
     @asynccontextmanager

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from engine.ports import Changes, Refusal
+from engine.records.family import Family, Pupil
 from engine.records.person import Gone, Group, Institution, Line, Person, QuietHours, Strategy
 from engine.records.roster import Roster, numbers_of, roster_of
 from engine.records.words import Category, Channel, Language, Role, device_lane
@@ -68,6 +69,19 @@ class PaperDirectory:
     async def guardians(self, ids: Collection[str]) -> Roster:
         found = {guardian for id in ids if id in self.people for guardian in self.people[id].guardians}
         return roster_of(self.cards[guardian].number for guardian in found)
+
+    async def families(self, people: Roster) -> dict[int, Family]:
+        at = {card.number: id for id, card in self.cards.items() if id in self.people}
+        return {number: self._family(at[number]) for number in numbers_of(people) if number in at}
+
+    def _family(self, id: str) -> Family:
+        children = [person for person in self.people.values() if id in person.guardians]
+        return Family(self._pupil(self.people[id]), tuple(map(self._pupil, children)))
+
+    def _pupil(self, person: Person) -> Pupil:
+        rosters = {f"group/{group}/{p.role}" for p in person.profiles for group in p.groups}
+        rosters |= {f"{scope}/{p.role}" for p in person.profiles for scope in self._scopes(person, p.institution)}
+        return Pupil(person.id, person.name or "", frozenset(rosters))
 
     async def planes(self, blocks: Collection[int], names: Collection[str]) -> dict[str, Roster]:
         self.reads += 1

@@ -21,7 +21,7 @@ from loadtests.oracle.expectation import DEAD_PREFIX, Need, Rules
 from loadtests.oracle.ledger import COLUMNS
 from loadtests.oracle.people import Surroundings, everybody
 from loadtests.oracle.posted import Posted
-from loadtests.oracle.wording import expected_digest
+from loadtests.oracle.wording import children_words, expected_digest
 
 KEY = "test-key"
 
@@ -76,7 +76,7 @@ class NaiveEngine:
                     end = "live" if one.need is Need.HELD else "rejected" if is_dead else "accepted"
                     counts[one.channel].update({"planned": 1, end: 1})
                     if end != "live":
-                        text = expected_digest(event, one.channel, someone.language)
+                        text = expected_digest(event, one.channel, someone.language, children_words(event, someone))
                         self.lines.append(_line(event.id, one.channel, address, text, is_accepted=end == "accepted"))
         self.reports[event.id] = _report(event, audience, counts, suppressed)
 

@@ -334,13 +334,15 @@ def test_each_version_of_the_invitation_is_icalendar(sequence: int, method: str,
 def test_the_configuration_is_one_that_the_engine_takes(tmp_path: Path) -> None:
     from engine.config import load
 
-    for name in ("ticket.key", "apns.key", "service-account.json", "tls/ca.pem"):
+    for name in ("ticket.key", "apns.key", "vapid.key", "service-account.json", "tls/ca.pem"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    addresses = Addresses(8600, 8601, 9600, "https://127.0.0.1:1", "https://127.0.0.1:2", "127.0.0.1:3")
+    apns, fcm, webpush = (f"https://127.0.0.1:{port}" for port in (1, 2, 4))
+    addresses = Addresses(8600, 8601, 9600, apns, fcm, webpush, "127.0.0.1:3")
     (tmp_path / "klokke.toml").write_text(configuration(addresses, "0" * 64, 30.0), "utf-8")
     loaded = load(tmp_path / "klokke.toml")
-    assert set(loaded.lanes) == {"apns.parent", "apns.staff", "fcm.parent", "fcm.staff", "email", "inapp"}
+    phones = {"apns.parent", "apns.staff", "fcm.parent", "fcm.staff"}
+    assert set(loaded.lanes) == {*phones, "webpush.demo", "email", "inapp"}
     assert addresses.metrics == "http://127.0.0.1:9600/metrics"
 
 

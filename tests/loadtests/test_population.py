@@ -14,8 +14,9 @@ import msgspec
 import pytest
 
 from engine.records.municipalities import CODES, code_pattern
-from engine.records.person import Group, Institution, Line, Person, Strategy
+from engine.records.person import Device, Group, Institution, Line, Person, Strategy
 from engine.records.words import Category, Channel, Language, Platform, Role
+from engine.rules.devices import DeviceRules, PushService
 from loadtests.population.lines import population
 from loadtests.population.municipalities import MUNICIPALITIES, divide, shares
 
@@ -195,6 +196,20 @@ def test_dead_devices_are_three_in_a_thousand_and_tokens_look_real() -> None:
             assert re.fullmatch("[0-9a-f]{64}", device.token)
         else:
             assert 140 <= len(device.token) <= 170
+
+
+def test_with_a_push_service_one_guardian_in_twenty_has_a_browser_and_nothing_else_changes() -> None:
+    origin = "https://push.example"
+    plain, web = text(), b"".join(piece for piece, _ in population(PEOPLE, 1, 0, origin))
+    browsers = re.findall(rb',?\{"platform":"web".*?\}\}\}', web)
+    stripped = re.sub(rb',?\{"platform":"web".*?\}\}\}', b"", web).replace(b',"devices":[]', b"")
+    assert stripped == plain
+    guardians = sum(1 for one in people() if not one.profiles or one.profiles[0].role is not Role.PUPIL)
+    assert 0.02 < len(browsers) / guardians < 0.06
+    rules = DeviceRules([PushService("webpush.demo", origin)])
+    devices = [msgspec.json.decode(spelled.lstrip(b","), type=Device) for spelled in browsers]
+    assert [rules.fault_of(device) for device in devices] == [None] * len(devices)
+    assert len({device.name for device in devices}) == len(devices)
 
 
 def test_small_children_carry_nothing() -> None:

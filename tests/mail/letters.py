@@ -7,6 +7,8 @@ from email import policy
 from email.message import EmailMessage
 from typing import Any
 
+from channels.email.letter import Letter
+from channels.email.named import NamedLetter
 from channels.email.payload import letter
 from channels.email.settings import EmailSettings
 from engine.records.event import Audience, CalendarEntry, Content, Event, Term, Text
@@ -58,6 +60,14 @@ def event(
     return Event(**(given | fields))
 
 
+def built(
+    event: Event, language: Language = Language.DA, settings: EmailSettings = SETTINGS, children: str = ""
+) -> Letter:
+    """The letter for a reader of whom `{children}` are these."""
+    made = letter(event, language, settings)
+    return made.for_reader(children) if isinstance(made, NamedLetter) else made
+
+
 def written(
     event: Event,
     language: Language = Language.DA,
@@ -65,9 +75,10 @@ def written(
     address: str = "ole@hjem.example",
     settings: EmailSettings = SETTINGS,
     token: bytes = b"",
+    children: str = "",
 ) -> bytes:
     """The message as a relay stores it: without the final dot, and unstuffed (RFC 5321, 4.5.2)."""
-    data = letter(event, language, settings).data(address.encode(), DELIVERY, token)
+    data = built(event, language, settings, children).data(address.encode(), DELIVERY, token)
     assert data.endswith(b"\r\n.\r\n")
     assert data.count(b"\r\n.\r\n") == 1
     rows = data[:-3].split(b"\r\n")

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from channels.email import headers, words
-from channels.email.payload import letter, subject
+from channels.email.payload import subject
 from channels.email.settings import EmailSettings
 from engine.records.event import Text
 from engine.records.words import Category, Language
 from engine.rules.tickets import check_unsubscribe, mint_unsubscribe
-from tests.mail.letters import DELIVERY, ENTRY, SETTINGS, event, parts, read, written
+from tests.mail.letters import DELIVERY, ENTRY, built, event, parts, read, written
 
 HEADERS = [
     "To",
@@ -244,8 +244,8 @@ def test_a_sensitive_letter_holds_nothing_of_the_event(language: Language) -> No
 
 
 def test_two_sensitive_letters_differ_only_in_their_event_and_date() -> None:
-    one = letter(event("a", "b", sensitive=True), Language.DA, SETTINGS).data(b"x@y.dk", DELIVERY)
-    two = letter(event("c" * 99, "d", sender="e", sensitive=True), Language.DA, SETTINGS).data(b"x@y.dk", DELIVERY)
+    one = built(event("a", "b", sensitive=True)).data(b"x@y.dk", DELIVERY)
+    two = built(event("c" * 99, "d", sender="e", sensitive=True)).data(b"x@y.dk", DELIVERY)
 
     assert one == two
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from engine.records.person import Device, Gone, Line, Person, Profile, QuietHours
 from engine.records.words import Category, Channel, Language, Platform, Role
-from tests.queueing.directory_oracle import GROUPS, INSTITUTIONS
+from tests.queueing.directory_oracle import GROUPS, INSTITUTIONS, PUSH_SERVICE
+from tests.webpush.browsers import browser
 
 IDS = [f"p{number}" for number in range(7)]
 ids = st.sampled_from(IDS)
@@ -22,12 +23,14 @@ def profiles(draw: st.DrawFn) -> Profile:
     )
 
 
-devices = st.builds(
+phones = st.builds(
     Device,
-    platform=st.sampled_from(Platform),
+    platform=st.sampled_from([Platform.IOS, Platform.ANDROID]),
     app=st.just("parent"),
     token=st.integers(0, 5).map(lambda number: f"token-{number:04d}"),
 )
+browsers = st.integers(0, 2).map(lambda number: browser().device(f"{PUSH_SERVICE}/push/{number}"))
+devices = st.one_of(phones, phones, browsers)
 quiet = st.builds(
     QuietHours,
     days=st.sampled_from([(0, 1, 2, 3, 4), (6,), (4, 2)]),
@@ -38,6 +41,7 @@ people = st.builds(
     Person,
     id=ids,
     tenant=st.sampled_from(["0101", "0147"]),
+    name=st.sampled_from([None, "Anna", "Åse-Marie Bo"]),
     language=st.sampled_from(Language),
     email=st.sampled_from([None, "a@example.dk", "b@example.dk"]),
     profiles=st.lists(profiles(), max_size=2).map(tuple),

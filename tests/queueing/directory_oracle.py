@@ -8,13 +8,17 @@ import msgspec
 
 from engine.records.person import SLOT_MAX, Gone, Group, Institution, Line, Person, Strategy
 from engine.records.roster import Roster, roster_of
-from engine.records.words import Language, Role, device_lane
+from engine.records.words import Language, Platform, Role, device_lane
+from engine.rules.devices import DeviceRules, PushService
 from engine.rules.quiet_week import quiet_half_hours
 from queueing.directory import StoreDirectory
+from tests.webpush.browsers import browser
 
 INSTITUTIONS = {"s1": "0101", "s2": "0101", "d1": "0147"}
 GROUPS = {"1a": "s1", "1b": "s1", "2a": "s2", "bees": "d1"}
-LANES = ("apns.parent", "fcm.parent", "apns.staff")
+WEB, PUSH_SERVICE = "webpush.x", "https://push.example"
+LANES = ("apns.parent", "fcm.parent", "apns.staff", WEB)
+DEVICES = DeviceRules([PushService(WEB, PUSH_SERVICE)])
 
 SCOPES = [
     *(f"group/{id}" for id in GROUPS),
@@ -53,12 +57,12 @@ class Oracle:
             return False
         self.numbers.setdefault(line.id, len(self.numbers))
         for device in line.devices:
-            self._take_token_from_others(line.id, device.token)
+            self._take_token_from_others(line.id, device.name)
         self._store(line)
         return True
 
     def _valid(self, line: Person) -> bool:
-        tokens = [device.token for device in line.devices]
+        tokens = [device.name for device in line.devices]
         return (
             all(guardian in self.people and guardian != line.id for guardian in line.guardians)
             and len(set(line.guardians)) == len(line.guardians)
@@ -78,17 +82,18 @@ class Oracle:
 
     def _take_token_from_others(self, id: str, token: str) -> None:
         for other in list(self.people.values()):
-            if other.id != id and any(device.token == token for device in other.devices):
-                rest = tuple(device for device in other.devices if device.token != token)
+            if other.id != id and any(device.name == token for device in other.devices):
+                rest = tuple(device for device in other.devices if device.name != token)
                 self._store(msgspec.structs.replace(other, devices=rest))
 
     def _store(self, line: Person) -> None:
         by_lane: dict[str, list[str]] = {lane: [] for lane in LANES}
         for device in line.devices:
-            by_lane[device_lane(device.platform, device.app)].append(device.token)
+            lane = WEB if device.platform is Platform.WEB else device_lane(device.platform, device.app)
+            by_lane[lane].append(device.name)
         kept = {token for tokens in by_lane.values() for token in tokens[-SLOT_MAX:]}
         self.people[line.id] = msgspec.structs.replace(
-            line, devices=tuple(device for device in line.devices if device.token in kept)
+            line, devices=tuple(device for device in line.devices if device.name in kept)
         )
         for lane, tokens in by_lane.items():
             self._settle(line.id, lane, tokens[-SLOT_MAX:])
@@ -144,12 +149,17 @@ class Oracle:
         found = []
         for (id, at), slots in self.slots.items():
             if at == lane and slot < len(slots) and slots[slot][1]:
-                found.append((self.numbers[id], slots[slot][0], (slots[slot][1] or "").encode()))
+                found.append((self.numbers[id], slots[slot][0], _address(slots[slot][1] or "")))
         return sorted(found)
 
     def guardians(self, id: str) -> Roster:
         person = self.people.get(id)
         return roster_of(self.numbers[guardian] for guardian in person.guardians) if person else {}
+
+
+def _address(name: str) -> bytes:
+    """What is stored of a token, or of the one browser that all subscriptions here are of."""
+    return browser().address(name) if name.startswith("https://") else name.encode()
 
 
 def _scopes(profile: msgspec.Struct) -> list[str]:
@@ -198,7 +208,7 @@ async def assert_in_keeping_with_itself(directory: StoreDirectory, ids: Collecti
         person = await directory.person(id)
         assert person is not None
         oracle.people[id] = person
-    tokens = [device.token for person in oracle.people.values() for device in person.devices]
+    tokens = [device.name for person in oracle.people.values() for device in person.devices]
     assert len(set(tokens)) == len(tokens)
     rosters = await directory.rosters(ROSTERS)
     assert rosters == oracle.rosters()
@@ -208,7 +218,7 @@ async def assert_in_keeping_with_itself(directory: StoreDirectory, ids: Collecti
         if not name.startswith("ep.") and name != "bad.email":
             assert planes[name] == naive.get(name, {}), name
     for person in oracle.people.values():
-        held = {device.token.encode() for device in person.devices}
+        held = {_address(device.name) for device in person.devices}
         found = set()
         for lane in LANES:
             for slot in range(SLOT_MAX):

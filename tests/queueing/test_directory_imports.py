@@ -9,6 +9,7 @@ import trio
 from engine.records.errors import ChangeRefused
 from engine.records.person import Device, Gone, Group, Institution, Line, Person, Profile
 from engine.records.words import Platform, Role
+from engine.rules.devices import DeviceRules
 from queueing.directory import StoreDirectory
 from queueing.directory.imports import Imports
 from queueing.directory.ndjson import LINE_BYTES_MAX, read_line
@@ -62,6 +63,10 @@ LINES: list[tuple[str, str]] = [
     ),
     (PERSON + ',"email":"a@b.dk","off":{"push":["post"],"push":["post"]}}', "line: a field stands twice"),
     ('{"kind":"gone","id":"a","id":"a"}', "line: a field stands twice"),
+    (PERSON + ',"name":"A","name":"B"}', "line: a field stands twice"),
+    (PERSON + f',"name":"{SECRET}\\""}}', "name: must be a given name"),
+    (PERSON + f',"name":" {SECRET}"}}', "name: must be a given name"),
+    (PERSON + f',"name":"{SECRET * 9}"}}', "name: of length <= 60"),
     ("\ufeff" + PERSON + "}", "line: starts with a byte order mark"),
     ("[" * 60_000, "line: expected object, got array"),
     (PERSON + "}" + " " * LINE_BYTES_MAX, "line: longer than 65536 bytes"),
@@ -83,6 +88,7 @@ def test_bad_utf8_is_refused() -> None:
 FULL = Person(
     id="a",
     tenant="0101",
+    name="Åse-Marie Bo",
     email="a@example.dk",
     profiles=(Profile(institution="s1", role=Role.PUPIL, groups=("1a",)), Profile(institution="s1", role=Role.STAFF)),
     guardians=("b",),
@@ -135,7 +141,7 @@ REFUSALS: list[tuple[Line, str]] = [
 
 
 async def test_a_device_that_no_lane_reaches_is_refused_with_the_apps_that_there_are(link: Link) -> None:
-    directory = StoreDirectory(link, ("apns.parent", "apns.staff", "email", "inapp"))
+    directory = StoreDirectory(link, DeviceRules(lanes=("apns.parent", "apns.staff", "email", "inapp")))
     devices = [
         Device(platform=Platform.IOS, app="parent", token="token-one"),
         Device(platform=Platform.IOS, app="parnt", token="token-two"),
@@ -155,7 +161,7 @@ async def test_a_device_that_no_lane_reaches_is_refused_with_the_apps_that_there
 async def test_a_device_that_has_lost_its_lane_does_not_bar_other_changes(link: Link) -> None:
     old = Device(platform=Platform.IOS, app="old", token="token-one")
     await take(StoreDirectory(link), person("a", devices=(old,)))
-    changed = await StoreDirectory(link, ("email",)).change(
+    changed = await StoreDirectory(link, DeviceRules(lanes=("email",))).change(
         "a", lambda there: msgspec.structs.replace(there, email="a@example.dk"), NOW
     )
     assert changed is not None

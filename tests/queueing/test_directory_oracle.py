@@ -14,7 +14,7 @@ from engine.records.person import Line, Person
 from queueing.directory import StoreDirectory
 from queueing.link import Command, Link, Reply
 from tests.queueing.directory_lines import IDS, lines
-from tests.queueing.directory_oracle import CATALOGUE, Oracle, assert_in_keeping_with_itself, assert_same
+from tests.queueing.directory_oracle import CATALOGUE, DEVICES, Oracle, assert_in_keeping_with_itself, assert_same
 
 NOW = 1_700_000_000_000
 quickly = settings(
@@ -51,7 +51,7 @@ def test_any_lines_in_any_batches_equal_the_naive_directory(store_url: str, batc
     async def play() -> None:
         link = Link(store_url)
         await link.ask("FLUSHALL")
-        writers = [StoreDirectory(link), StoreDirectory(link)]
+        writers = [StoreDirectory(link, DEVICES), StoreDirectory(link, DEVICES)]
         oracle = Oracle()
         assert await writers[0].apply(numbered(CATALOGUE), NOW) == []
         for at, batch in enumerate(batches):
@@ -87,13 +87,13 @@ def test_a_writer_cut_anywhere_leaves_nothing_half_done(
         link = Link(store_url)
         await link.ask("FLUSHALL")
         oracle = Oracle()
-        whole = StoreDirectory(link)
+        whole = StoreDirectory(link, DEVICES)
         await whole.apply(numbered([*CATALOGUE, *first]), NOW)
         oracle.apply(first)
-        broken = StoreDirectory(CutLink(store_url, cut, sent))
+        broken = StoreDirectory(CutLink(store_url, cut, sent), DEVICES)
         with suppress(StoreUnavailable):
             await broken.apply(numbered(second), NOW + 1)
-        next_writer = StoreDirectory(link)
+        next_writer = StoreDirectory(link, DEVICES)
         await next_writer.repair()
         assert await next_writer.repair() == 0
         await assert_in_keeping_with_itself(next_writer, IDS)

@@ -13,7 +13,8 @@ from engine.records.person import SLOT_MAX, Device, Gone, Line, Person, Profile,
 from engine.records.roster import headcount, roster_of
 from engine.records.words import Category, Channel, Platform, Role
 from engine.records.work import Endpoint
-from queueing.directory import StoreDirectory
+from queueing.directory import StoreDirectory, keys
+from queueing.directory.card import decode, encode
 from queueing.link import Link
 from tests.queueing.directory_oracle import CATALOGUE, assert_in_keeping_with_itself
 
@@ -104,6 +105,42 @@ async def test_a_guardian_who_left_does_not_come_back_by_itself(directory: Store
     await take(directory, child)  # the same line as before says it again
     assert await members(directory, "group/1a/guardian") == 1
     assert await directory.person("a") == child
+
+
+async def test_families_hold_what_both_cards_say(directory: StoreDirectory) -> None:
+    anna = msgspec.structs.replace(pupil("anna", "1a", "mum", "dad"), name="Anna")
+    assert await take(directory, person("mum"), person("dad"), anna, pupil("bo", "2a", "mum")) == []
+    numbers = await directory.numbers(["mum", "dad", "anna"])
+
+    async def names() -> dict[str, list[tuple[str, str]]]:
+        found = await directory.families(roster_of(numbers.values()))
+        return {id: [(c.id, c.name) for c in found[at].children] for id, at in numbers.items() if at in found}
+
+    assert await names() == {"mum": [("anna", "Anna"), ("bo", "")], "dad": [("anna", "Anna")], "anna": []}
+    found = await directory.families(roster_of(numbers.values()))
+    assert "group/1a/pupil" in found[numbers["mum"]].children[0].rosters
+    assert "group/2a/pupil" not in found[numbers["anna"]].own.rosters
+    assert found[numbers["anna"]].own.name == "Anna"
+    await directory.change("anna", lambda old: msgspec.structs.replace(old, guardians=("dad",), name="Åse"), NOW)
+    assert await names() == {"mum": [("bo", "")], "dad": [("anna", "Åse")], "anna": []}
+    await take(directory, Gone(id="dad"))
+    assert await names() == {"mum": [("bo", "")], "anna": []}
+    await take(directory, person("dad"))
+    assert (await names())["dad"] == []  # who left and came back is no guardian by itself
+
+
+async def test_a_guardian_whose_card_has_not_heard_of_the_end_of_custody_is_no_family(
+    directory: StoreDirectory, link: Link
+) -> None:
+    """As after a writer died between the child's card and its letter to the guardian."""
+    assert await take(directory, person("mum"), pupil("anna", "1a", "mum")) == []
+    numbers = await directory.numbers(["mum", "anna"])
+    place = (keys.cards(numbers["anna"] >> 8), keys.OFFSETS[numbers["anna"] & 255])
+    card = decode(link.run_now([("HGET", *place)])[0])
+    assert card is not None
+    link.run_now([("HSET", *place, encode(msgspec.structs.replace(card, guardians=())))])
+    found = await directory.families(roster_of([numbers["mum"]]))
+    assert found[numbers["mum"]].children == ()
 
 
 async def test_a_roster_is_read_on_some_blocks_only(directory: StoreDirectory) -> None:

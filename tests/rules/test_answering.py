@@ -11,7 +11,7 @@ from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Un
 from engine.records.roster import headcount, numbers_of, roster_of
 from engine.records.words import End
 from engine.records.work import Endpoint
-from engine.rules.answering import LaneHealth, Reading, read_answers
+from engine.rules.answering import DOUBT_MS, LaneHealth, Reading, read_answers
 from engine.rules.breaker import PROVIDER_DOWN
 from engine.rules.lifecycle import ENDS, State
 from engine.rules.retry import Park, Slow
@@ -49,6 +49,21 @@ def test_everyone_ends_or_goes_on_and_only_as_the_table_allows(outcomes: dict[in
     assert accepted == [number for number in sorted(outcomes) if outcomes[number] is ACCEPTED]
 
 
+def test_a_provider_that_only_says_503_is_asked_again_at_growing_intervals_of_at_least_ten_seconds() -> None:
+    busy, health = Throttled(reason="UNAVAILABLE", lane_wide=True, retry_after_seconds=10.0), LaneHealth()
+    waits = []
+    for _ in range(6):
+        lane = read(dict.fromkeys(range(30), busy), health).lane
+        assert isinstance(lane, Slow)
+        waits.append((lane.until_ms - NOON_MS) / 1000)
+    assert waits == [10.5, 10.5, 20, 40, 60, 60]
+    asked = Throttled(reason="UNAVAILABLE", lane_wide=True, retry_after_seconds=300.0)
+    assert read(dict.fromkeys(range(30), asked), health).lane == Slow(NOON_MS + 315_000, "UNAVAILABLE")
+    assert read({1: ACCEPTED, 2: Unreachable(reason="x")}, health).lane is None
+    again = read(dict.fromkeys(range(30), busy), health).lane
+    assert again == Slow(NOON_MS + 10_500, "UNAVAILABLE")
+
+
 def test_an_accepted_answer_that_is_not_the_shared_one_counts_too() -> None:
     reading = read({1: Accepted(), 2: GONE})
     assert [(group.end, group.people) for group in reading.ends] == [
@@ -84,3 +99,25 @@ def test_an_open_breaker_keeps_the_attempts_of_those_who_were_surely_not_process
 
 def test_unknown_and_unreachable_are_no_answers() -> None:
     assert read({1: Unknown(reason="t"), 2: Unreachable(reason="r"), 3: ACCEPTED, 4: GONE}).answered == 2
+
+
+def test_answers_that_were_under_way_when_the_lane_was_parked_retire_nobody() -> None:
+    endpoints = [Endpoint(number, 1, b"address") for number in (1, 2, 3)]
+    of = claim({1, 2, 3}, attempt=1)
+    outcomes: list[Outcome] = [GONE, ACCEPTED, Rejected(reason="PayloadTooLarge", our_fault=True)]
+    reading = read_answers(of, of.slice.people, endpoints, outcomes, LaneHealth(), NOON_MS, lambda: 0.5, is_parked=True)
+    assert (reading.gone, reading.lane) == ([], None)
+    assert [(child.reason, list(numbers_of(child.people))) for child in reading.children] == [("endpoint_doubted", [1])]
+    assert {end.end for end in reading.ends} == {End.ACCEPTED, End.REJECTED}
+
+
+def test_a_guard_that_tripped_doubts_what_was_under_way_for_some_seconds() -> None:
+    health = LaneHealth()
+    for at_ms, retired in ((NOON_MS, 0), (NOON_MS + DOUBT_MS - 1, 0), (NOON_MS + DOUBT_MS, 1)):
+        outcomes = dict.fromkeys(range(40 if at_ms == NOON_MS else 1), GONE)
+        endpoints = [Endpoint(number, 1, b"address") for number in sorted(outcomes)]
+        of = claim(set(outcomes), attempt=1)
+        answers = [outcomes[endpoint.number] for endpoint in endpoints]
+        reading = read_answers(of, of.slice.people, endpoints, answers, health, at_ms, lambda: 0.5)
+        assert len(reading.gone) == retired
+        assert isinstance(reading.lane, Park) == (at_ms == NOON_MS)

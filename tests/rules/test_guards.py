@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.outcomes import ACCEPTED, Rejected, Unknown, Unreachable
+from engine.outcomes import ACCEPTED, Rejected, Throttled, Unknown, Unreachable
 from engine.records.words import End
 from engine.rules.breaker import Breaker, failure_count
 from engine.rules.lifecycle import ENDS, TRANSITIONS, Happening, State, after
@@ -20,8 +20,15 @@ GONE = Rejected(reason="BadDeviceToken", endpoint_gone=True)
     [
         ([(1000, 50)], False),  # exactly 5 % of the window is not above it
         ([(1000, 51)], True),
-        ([(60, 49)], False),  # fewer than 50 stop nothing, whatever their share
-        ([(60, 50)], True),
+        ([(200, 49)], False),  # fewer than 50 stop nothing at a small share
+        ([(200, 50)], True),
+        ([(46, 46)], True),  # one class message after a start with a wrong topic
+        ([(60, 31)], True),
+        ([(60, 30)], False),  # half is no majority
+        ([(20, 19)], False),
+        ([(10, 10), (9, 9)], False),
+        ([(10, 10), (10, 10)], True),
+        ([(1000, 0), (46, 46)], False),
         ([(1000, 0), (1000, 0), (51, 51)], False),  # 51 of 1,051 is below 5 %
         ([(1000, 0), (1000, 0), (60, 60)], True),
         ([(500, 49), (1000, 0), (500, 49)], False),  # the first ones have left the window
@@ -36,7 +43,7 @@ def test_the_guard_trips_above_five_percent_and_fifty(batches: list[tuple[int, i
 def test_a_tripped_guard_starts_afresh() -> None:
     guard = MassGuard()
     assert guard.trips(100, 100)
-    assert not guard.trips(40, 40)
+    assert not guard.trips(100, 40)
     assert guard.trips(10, 10)
 
 
@@ -56,6 +63,8 @@ def test_the_breaker_waits_longer_each_time_until_one_answer_is_different() -> N
 
 def test_unreachable_and_unknown_are_failures() -> None:
     assert failure_count([ACCEPTED, Unreachable(reason="r"), Unknown(reason="r"), GONE]) == 2
+    busy = [Throttled(reason="503", lane_wide=True), Throttled(reason="429", lane_wide=False)]
+    assert failure_count(busy) == 1  # one device that is asked too often says nothing about the provider
 
 
 def test_only_what_was_marked_can_be_answered() -> None:

@@ -117,6 +117,14 @@ def test_a_few_throttled_answers_among_many_do_not_slow_the_lane() -> None:
     )
 
 
+def test_one_answer_about_the_projects_quota_slows_the_whole_lane_for_a_minute_unless_it_says_how_long() -> None:
+    quota = Throttled(reason="QUOTA_EXCEEDED", lane_wide=True, is_certain=True)
+    assert lane_step([quota] + [ACCEPTED] * 1023, now_ms=NOON_MS, draw=0) == Slow(NOON_MS + 60_000, "QUOTA_EXCEEDED")
+    assert lane_step([quota], now_ms=NOON_MS, draw=0.999) == Slow(NOON_MS + 65_994, "QUOTA_EXCEEDED")
+    told = Throttled(reason="QUOTA_EXCEEDED", lane_wide=True, retry_after_seconds=17, is_certain=True)
+    assert lane_step([told, ACCEPTED], now_ms=NOON_MS, draw=0) == Slow(NOON_MS + 17_000, "QUOTA_EXCEEDED")
+
+
 def test_a_batch_parks_or_slows_its_lane() -> None:
     slow = [Throttled(reason="a", lane_wide=True, retry_after_seconds=seconds) for seconds in (5, 90, 7)]
     assert lane_step([ACCEPTED, Unknown(reason="u")], now_ms=NOON_MS, draw=0) is None

@@ -160,3 +160,35 @@ def test_what_the_standard_library_writes_is_right_and_its_subject_is_read(
     assert mail.message_id == "<1@b.dk>"
     if "=?" not in subject:  # the reader is the oracle: the writer loses spaces between encoded words
         assert mail.subject == str(message_from_bytes(message.as_bytes(), policy=default)["Subject"])
+
+
+def letter(head: bytes, body: bytes) -> bytes:
+    start = b"From: a@b.dk\r\nDate: Mon, 23 Nov 2026 20:00:00 +0000\r\nMessage-ID: <1@b.dk>\r\n"
+    return start + head + body
+
+
+LINES = b"""
+a
+..dot
+.x
+
+caf\xc3\xa9
+--b
+--b--
+--bb
+Content-Type: multipart/mixed; boundary=b
+MIME-Version: 1.0
+Subject: s
+""".splitlines()[1:]
+lines = st.sampled_from([*(line + b"\r\n" for line in LINES), b"a\nb\r\n", b"\x00\r\n", b"x" * 999 + b"\r\n"])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(lines, max_size=6), st.lists(lines, max_size=8))
+def test_a_letter_judged_by_halves_fares_as_one_judged_whole(head: list[bytes], body: list[bytes]) -> None:
+    data = letter(b"".join(head), b"".join(body))
+    line_fault, mail = mail_rules.judge(data)
+    whole_fault, whole = mail_rules.judge_lines(data), mail_rules.read(mail_rules.unstuff(data))
+    assert bool(line_fault) == bool(whole_fault)
+    assert mail == whole
+    assert mail_rules.note(data) == whole._replace(fault="")

@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 import jwt
 import msgspec
 import pytest
-from hpack import Encoder
+from hpack import Decoder, Encoder
+from hpack.exceptions import HPACKError
 from hpack.huffman import HuffmanEncoder
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hypothesis import given, settings
@@ -23,16 +24,18 @@ from channels.simulator import frames, huffman
 from channels.simulator.answers import literal, ready
 from channels.simulator.apns import Apns
 from channels.simulator.apns_rules import Sender
-from channels.simulator.blocks import Blocks, Field, Shape
+from channels.simulator.blocks import Blocks
 from channels.simulator.faults import Faults
 from channels.simulator.fcm import Fcm
 from channels.simulator.fcm_rules import SCOPE
 from channels.simulator.frames import frame
+from channels.simulator.header_table import Field, HeaderTable, NotHpack
 from channels.simulator.http2 import Http2Connection
 from channels.simulator.ledger import Ledger
 from channels.simulator.oauth import GRANT, OAuth
 from channels.simulator.script import Script
 from channels.simulator.service import Service
+from channels.simulator.shapes import Shape
 from tests.simulator.conftest import KeyPair
 from tests.simulator.wire import NOW
 
@@ -241,7 +244,6 @@ def test_huffman_code_is_read_as_hpack_writes_it(text: bytes) -> None:
 
 @given(st.binary(min_size=1, max_size=20))
 def test_anything_is_read_as_by_hpack(coded_text: bytes) -> None:
-    from hpack.exceptions import HPACKError
     from hpack.huffman_table import decode_huffman
 
     try:
@@ -261,9 +263,64 @@ def test_an_indexed_value_that_needs_a_closer_look_gets_it(tmp_path: Path) -> No
     compare(accepting, [odd] * 4, Encoder().encode, tmp_path)
 
 
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_malformed_constant_is_refused_every_time(encoder: str) -> None:
+    fields = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/3/device/0a0a0a0a"), (b"Bad", b"1")]
+    service = Apns(Ledger(None), validating=False, sender=Sender(), streams=9, streams_at_first=1)
+    output = asked_on_the_wire(service, [(fields, b"{}")] * 4, ENCODERS[encoder]())
+    assert output.endswith(b"".join(frames.reset(stream, frames.PROTOCOL_ERROR) for stream in (1, 3, 5, 7)))
+
+
+def test_an_expiration_in_huffman_code_is_looked_at_every_time(tmp_path: Path) -> None:
+    start = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/3/device/0a0a0a0a"), (b"apns-topic", b"a")]
+    body = b'{"aps":{"alert":"x"}}'
+    requests = [([*start, (b"apns-expiration", value)], body) for value in (b"33", b"44", b"bb", b"55")]
+    compare(apns, requests, coded, tmp_path)
+
+
+def test_the_authorized_expiration_is_looked_at_every_time(bearer: Callable[..., str], tmp_path: Path) -> None:
+    start = [(b":method", b"POST"), (b":scheme", b"https"), (b":path", b"/3/device/0a0a0a0a"), (b"apns-topic", b"a")]
+    authorization = (b"authorization", bearer(NOW).encode())
+    body = b'{"aps":{"alert":"x"}}'
+
+    def partly(fields: list[Field]) -> bytes:
+        return plain(fields[:-1]) + coded(fields[-1:])
+
+    requests = [([*start, authorization, (b"apns-expiration", value)], body) for value in (b"33", b"44", b"bb", b"55")]
+    compare(apns, requests, partly, tmp_path)
+
+
+names = st.sampled_from([b":path", b"x", b"apns-id", b"cookie", b"a" * 100])
+header_lists = st.lists(st.tuples(names, st.binary(max_size=40)), max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(header_lists, max_size=12), st.lists(st.integers(0, 4096), max_size=3), st.booleans())
+def test_the_header_table_reads_what_hpack_writes(lists: list[list[Field]], sizes: list[int], is_huffman: bool) -> None:
+    encoder, table = Encoder(), HeaderTable()
+    for number, fields in enumerate(lists):
+        if number < len(sizes):
+            encoder.header_table_size = sizes[number]
+        assert table.decode(encoder.encode(fields, huffman=is_huffman)) == fields
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(max_size=30), min_size=1, max_size=4))
+def test_any_block_is_read_or_refused_as_by_hpack(made: list[bytes]) -> None:
+    theirs, ours = Decoder(), HeaderTable()
+    for block in made:
+        try:
+            expected = [(bytes(n), bytes(v)) for n, v in theirs.decode(block, raw=True)]
+        except (HPACKError, IndexError):
+            with pytest.raises(NotHpack):
+                ours.decode(block)
+            return
+        assert ours.decode(block) == expected
+
+
 def test_layouts_are_dropped_when_the_table_changes() -> None:
     """The same bytes mean something else then: an index points to another entry."""
-    blocks = Blocks({b"x": Shape(each=b".")}, [b"x"])
+    blocks = Blocks({b"x": Shape(each=b".")}, [b"x"], vouch=tuple)
     encoder = Encoder()
     first = encoder.encode([(b"a", b"1")])
     assert blocks.read(first)[0] == [(b"a", b"1")]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import smtplib
 import socket
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import h2.events
 import httpx
+import msgspec
 import pytest
 
 from channels.simulator import frames
+from channels.simulator.faults import GARBAGE, Faults
+from channels.simulator.script import check
 from channels.simulator.starting import Running, start
 from tests.simulator.conftest import trusting
-from tests.simulator.wire import Pair
+from tests.simulator.wire import BODY, NOW, Pair
 
 
 def scripted(**step: Any) -> Pair:
@@ -118,6 +122,121 @@ def connected(running: Running) -> socket.socket:
     return socket.create_connection((running.host, running.port), 5)
 
 
+def test_garbage_is_an_error_whose_body_is_no_json() -> None:
+    pair = scripted(garbage=True)
+    stream = pair.push()
+    pair.exchange()
+    status, body = pair.answers[stream]
+    assert (status, pair.answer_headers[stream]["content-type"]) == (500, "text/html; charset=utf-8")
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(body)
+
+
+def test_a_cut_ends_the_connection_in_the_middle_of_an_answer() -> None:
+    pair = scripted(cut=True)
+    pair.push()
+    output = b""
+    pair.server.receive(pair.client.data_to_send(), 0.0)
+    output = pair.server.take_output()
+    assert pair.server.is_done
+    length = int.from_bytes(output[-9:-6], "big")
+    assert output[-6] == frames.HEADERS
+    assert length == 1, "the frame's only byte is missing"
+
+
+def test_no_body_comes_through_while_the_window_is_withheld() -> None:
+    script = {"step": [{"at_seconds": 0, "for_seconds": 5, "window_bytes": 0}]}
+    pair = Pair(script=script)
+    pair.exchange()
+    stream = pair.push(end=False)
+    pair.exchange()
+    assert pair.client.local_flow_control_window(stream) == 0
+    pair.faults.move_to(5.0)
+    pair.server.enter_step(pair.faults.step)
+    pair.exchange()
+    assert pair.client.local_flow_control_window(stream) == frames.WINDOW_BYTES
+    pair.client.send_data(stream, BODY, end_stream=True)
+    pair.exchange()
+    assert pair.answers[stream][0] == 200
+
+
+def test_a_body_goes_through_a_small_window_piece_by_piece() -> None:
+    pair = scripted(window_bytes=10)
+    stream = pair.push(end=False)
+    left = BODY
+    while left:
+        pair.exchange()
+        room = pair.client.local_flow_control_window(stream)
+        assert 0 < room <= 10
+        piece, left = left[:room], left[room:]
+        pair.client.send_data(stream, piece, end_stream=not left)
+    pair.exchange()
+    assert pair.answers == {stream: (200, b"")}
+
+
+def test_retry_after_is_sent_as_seconds_as_text_or_as_a_date_from_now() -> None:
+    for given, sent in ((7, "7"), ("soon", "soon"), ("date+90", "Fri, 15 Jan 2027 08:01:30 GMT")):
+        script = check({"step": [{"at_seconds": 0, "answers": [{"share": 1.0, "status": 503, "retry_after": given}]}]})
+        faults = Faults(script, 0, lambda: NOW)
+        faults.move_to(0)
+        fate = faults.draw()
+        assert fate is not None
+        assert fate.retry_after == sent
+
+
+def test_latency_silence_status_mix_and_goaway_work_together() -> None:
+    answers = [{"share": 0.3, "status": 503}, {"share": 0.2, "status": 410}]
+    pair = scripted(latency_ms=50, answers=answers, silent=0.2, reset=0.1, goaway_after=80)
+    for _ in range(100):
+        pair.push()
+    pair.server.receive(pair.client.data_to_send(), 1.0)
+    at_once = kinds(pair.server.take_output())  # read here, since h2 takes no answers after GOAWAY
+    assert at_once[frames.GOAWAY] == 1
+    assert at_once[frames.HEADERS] == 0
+    pair.server.release(1.051)
+    later = kinds(pair.server.take_output())
+    assert 5 <= at_once[frames.RST_STREAM] <= 20
+    assert 5 <= 80 - later[frames.HEADERS] - at_once[frames.RST_STREAM] <= 30, "the silent ones of eighty"
+    assert 20 <= later[frames.DATA] <= 55, "half of them have a body that says why"
+    assert pair.server.is_done
+
+
+def kinds(output: bytes) -> Counter[int]:
+    """How many frames of each kind there are."""
+    found: Counter[int] = Counter()
+    at = 0
+    while at < len(output):
+        found[output[at + 3]] += 1
+        at += 9 + int.from_bytes(output[at : at + 3], "big")
+    return found
+
+
+def test_nothing_is_read_while_the_provider_stalls(tmp_path: Path) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text("[[step]]\nat_seconds = 0\nfor_seconds = 1.5\nstall = true\n")
+    with start("smtp", tmp_path, script=script) as relay, connected(relay) as connection:
+        started = time.monotonic()
+        connection.sendall(b"EHLO a.dk\r\n")
+        file = connection.makefile("rb")
+        assert file.readline().startswith(b"220")
+        assert file.readline().startswith(b"250")
+        assert time.monotonic() - started > 0.3, "the simulator had started at most a second before"
+
+
+@pytest.mark.parametrize(("field", "end"), [("cut", b"25"), ("garbage", GARBAGE + b"\r\n")])
+def test_a_relay_cuts_and_talks_nonsense(tmp_path: Path, field: str, end: bytes) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text(f"[[step]]\nat_seconds = 0\n{field} = true\n")
+    with start("smtp", tmp_path, script=script) as relay, connected(relay) as connection:
+        connection.sendall(b"EHLO a.dk\r\nMAIL FROM:<a@b.dk>\r\nRCPT TO:<c@d.dk>\r\nQUIT\r\n")
+        connection.settimeout(5)
+        said = b""
+        while piece := connection.recv(4096):
+            said += piece
+    assert end in said
+    assert said.endswith(b"25" if field == "cut" else b"221 2.0.0 Bye\r\n")
+
+
 SCRIPT = """
 [[step]]
 at_seconds = 0
@@ -138,6 +257,26 @@ def test_a_script_file_works_for_both_kinds_of_http(tmp_path: Path) -> None:
             assert answer.json()["error"]["details"][0]["errorCode"] == "QUOTA_EXCEEDED"
             assert answer.headers["retry-after"] == "0"
             assert answer.elapsed.total_seconds() >= 0.03
+
+
+@pytest.mark.parametrize("http2", [True, False])
+def test_garbage_and_cuts_reach_both_kinds_of_http(tmp_path: Path, http2: bool) -> None:
+    script = tmp_path / "script.toml"
+    script.write_text("[[step]]\nat_seconds = 0\ngarbage = 0.5\ncut = 0.5\n")
+    seen: Counter[str] = Counter()
+    with start("fcm", tmp_path, script=script, mode="accept-all") as fcm:
+        for _ in range(12):
+            with httpx.Client(http2=http2, verify=trusting(fcm.ca_file), base_url=fcm.url) as client:
+                try:
+                    answer = client.post("/v1/projects/p/messages:send", json={"message": {"token": "0token00"}})
+                except httpx.TransportError:
+                    seen["cut"] += 1
+                else:
+                    assert (answer.status_code, answer.content) == (500, GARBAGE)
+                    seen["garbage"] += 1
+        reasons = Counter(row["reason"] for row in fcm.wait_for_rows(12))
+    assert seen.keys() == {"cut", "garbage"}
+    assert reasons == Counter(Cut=seen["cut"], Garbage=seen["garbage"])
 
 
 def test_a_provider_that_is_down_takes_connections_and_drops_them(tmp_path: Path) -> None:

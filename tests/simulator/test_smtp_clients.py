@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import smtplib
 import socket
 from collections.abc import Iterator
@@ -11,8 +12,14 @@ from email.utils import format_datetime, make_msgid
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from channels.simulator.ledger import digest
+from channels.simulator.faults import Faults
+from channels.simulator.ledger import Ledger, digest
+from channels.simulator.script import Script
+from channels.simulator.smtp_service import Smtp
+from channels.simulator.smtp_session import SmtpSession
 from channels.simulator.starting import Running, start
 from tests.simulator.conftest import trusting
 
@@ -126,3 +133,48 @@ def test_syntax_is_strict(shared: Running, sent: bytes, code: str) -> None:
 def test_data_must_wait_for_its_go_ahead(shared: Running) -> None:
     eager = b"HELO a.dk\r\nMAIL FROM:<a@b.dk>\r\nRCPT TO:<c@d.dk>\r\nDATA\r\nSubject: x\r\n\r\n.\r\n"
     assert converse(shared, eager)[-1].startswith("554 5.5.0")
+
+
+COMMANDS = f"""
+EHLO a.dk
+MAIL FROM:<a@b.dk>
+MAIL FROM:<a@b.dk> SIZE=10 BODY=8BITMIME
+MAIL FROM:<a@b.dk> SIZE=99999999
+MAIL FROM:<>
+RCPT TO:<c@d.dk>
+RCPT TO:<dead@d.dk>
+RCPT TO:<busy1@d.dk>
+RCPT TO:<{"y" * 65}@d.dk>
+RCPT TO:<bad address>
+DATA
+RSET
+.
+""".encode().splitlines()[1:]
+MAIL = b"Subject: x\r\n\r\nhello\r\n.\r\n"
+commands = st.lists(st.sampled_from([*(line + b"\r\n" for line in COMMANDS), MAIL]), max_size=14)
+
+
+def replies(reads: list[bytes], validating: bool, folder: Path) -> tuple[bytes, bytes]:
+    """What a session says to these reads, and the ledger."""
+    path = folder / f"{secrets.token_hex(8)}.tsv"
+    with Ledger(path) as ledger:
+        service = Smtp(ledger, validating=validating, size_bytes=1000)
+        session = SmtpSession(service, Faults(Script(), 0), offers_tls=False)
+        for data in (b"EHLO a.dk\r\n", *reads):
+            session.receive(data, 0.0)
+        said = session.take_output()
+    return said, path.read_bytes()
+
+
+@settings(max_examples=200, deadline=None)
+@given(commands, st.booleans())
+def test_a_group_of_commands_fares_as_one_command_after_the_other(
+    tmp_path_factory: pytest.TempPathFactory, sent: list[bytes], validating: bool
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    grouped = [b""]
+    for command in sent:  # nothing may come behind DATA before its reply
+        grouped[-1] += command
+        if command == b"DATA\r\n":
+            grouped.append(b"")
+    assert replies(grouped, validating, folder) == replies(sent, validating, folder)

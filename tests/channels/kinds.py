@@ -1,0 +1,280 @@
+"""The push channels as the joint sender contract sees them: one entry each, with a simulator in this process.
+
+A new channel joins with one `Kind` in `KINDS`: how its simulator is built, how its sender is built, what its addresses
+look like, and what each scripted answer must come to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import trio
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+from channels.apns.client import ApnsSender, ApnsSettings
+from channels.apns.credential import ProviderToken
+from channels.fcm.client import FcmSender, FcmSettings
+from channels.simulator import certificates
+from channels.simulator.answers import Answer
+from channels.simulator.apns import Apns
+from channels.simulator.apns_rules import Sender as KnownSender
+from channels.simulator.faults import Faults
+from channels.simulator.fcm import Fcm
+from channels.simulator.ledger import Ledger
+from channels.simulator.oauth import OAuth
+from channels.simulator.provider_tokens import PublicKey
+from channels.simulator.providers import PushProvider
+from channels.simulator.script import Script, check
+from channels.simulator.serving import Provider, Server, listen
+from engine.outcomes import Outcome
+from engine.ports import Sender
+from tests.channels.meanings import fault, gone, later, park, quota, slow
+from tests.channels.test_push_clients import ec_key, pem, rsa_key
+
+STREAMS = 100
+TOPIC, KEY_ID, TEAM_ID, PROJECT = "dk.klokke.parent", "KEY4567890", "TEAM567890", "klokke-test"
+
+
+class Steered(Server):
+    """A simulator whose script a test changes while it runs."""
+
+    def steer(self, **step: Any) -> None:
+        """Behave like this from now on; with nothing said, as the mode says."""
+        self._faults.script = check({"step": [{"at_seconds": 0, **step}]}) if step else Script()
+        self._faults.move_to(0)
+        for connection in list(self._connections):
+            connection.enter_step(self._faults.step)
+
+
+class CountedOAuth(OAuth):
+    """A token endpoint that counts the tokens it gave."""
+
+    def __init__(self, key: PublicKey | None, token_seconds: float, is_ours: Callable[[str], bool]) -> None:
+        super().__init__(key, token_seconds, is_ours)
+        self.given_at: list[float] = []
+        """When it gave one, by trio's clock."""
+
+    def answer(self, body: bytes, now: float) -> Answer:
+        answer = super().answer(body, now)
+        if answer.status == 200:
+            self.given_at.append(trio.current_time())
+        return answer
+
+    @property
+    def given(self) -> int:
+        return len(self.given_at)
+
+    def forget(self) -> None:
+        """From now on no token given so far is good."""
+        self._ends.clear()
+
+
+@dataclass
+class Simulated:
+    """A running simulator. `service` is its mind."""
+
+    server: Steered
+    service: Any
+    url: str
+    ca_file: Path
+    ledger: Ledger
+    path: Path
+
+    def steer(self, **step: Any) -> None:
+        self.server.steer(**step)
+
+    def rows(self) -> list[dict[str, str]]:
+        """All that it was asked so far, by column name."""
+        self.ledger.flush()
+        heading, *lines = self.path.read_text("utf-8").split("\n")[:-1]
+        return [dict(zip(heading.lstrip("#").split("\t"), line.split("\t"), strict=True)) for line in lines]
+
+
+class Wanted(NamedTuple):
+    """A scripted answer, and what it must come to; `sends` is how often a push is sent for it."""
+
+    status: int
+    reason: str
+    retry_after: int | str
+    outcome: Outcome
+    sends: int = 1
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One push channel."""
+
+    name: str
+    lane: str
+    token: Callable[[int], bytes]
+    service: Callable[[Ledger, str], Any]
+    speaks_http1: bool
+    sender: Callable[[str, Path], Sender]
+    wanted: Callable[[], Sequence[Wanted]]
+    gone: tuple[int, str]  # status and reason of an address that is no more
+
+    def tokens(self, count: int, start: int = 0) -> list[bytes]:
+        return [self.token(start + index) for index in range(count)]
+
+    @asynccontextmanager
+    async def simulated(self, folder: Path) -> AsyncIterator[Simulated]:
+        path = folder / f"{self.name}.tsv"
+        faults = Faults(Script(), 7)
+        with Ledger(path) as ledger:
+            listener = await listen("127.0.0.1", 0)
+            port = listener.socket.getsockname()[1]
+            url = f"https://localhost:{port}"
+            service = self.service(ledger, url)
+            protocols = ["h2", "http/1.1"] if self.speaks_http1 else ["h2"]
+            context = certificates.server_context(certificates.files(folder), protocols)
+            provider: Provider = PushProvider(service, faults, context, speaks_http1=self.speaks_http1)
+            server = Steered(provider, ledger, faults)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(server.run, listener, lambda: None)
+                yield Simulated(server, service, url, folder / "ca.pem", ledger, path)
+                nursery.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def sending(self, simulated: Simulated, sender: Sender | None = None) -> AsyncIterator[Sender]:
+        async with trio.open_nursery() as nursery:
+            sender = sender or self.sender(simulated.url, simulated.ca_file)
+            await nursery.start(sender.run)
+            yield sender
+            nursery.cancel_scope.cancel()
+
+
+# --- APNs ---
+
+
+@cache
+def public(key: str) -> Any:
+    """The public half of a test key, as the simulators take it."""
+    private = ec_key() if key == "ec" else rsa_key()
+    return load_pem_public_key(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
+def apns_service(ledger: Ledger, url: str, topic: str = TOPIC) -> Apns:
+    sender = KnownSender(public("ec"), KEY_ID, TEAM_ID, frozenset({topic}))
+    return Apns(ledger, validating=True, sender=sender, streams=STREAMS, streams_at_first=1)
+
+
+def apns_settings(url: str, ca_file: Path, topic: str = TOPIC) -> ApnsSettings:
+    return ApnsSettings(
+        topic=topic, team_id=TEAM_ID, key_id=KEY_ID, private_key_pem=pem(ec_key()), base_url=url, ca_file=str(ca_file),
+        connections_max=2,
+    )  # fmt: skip
+
+
+def apns_sender(url: str, ca_file: Path, token: ProviderToken | None = None) -> ApnsSender:
+    return ApnsSender(apns_settings(url, ca_file), token)
+
+
+def _http_date(seconds_from_now: float) -> str:
+    return formatdate(time.time() + seconds_from_now, usegmt=True)
+
+
+def apns_wanted() -> list[Wanted]:
+    """Apple's table (provider-semantics 1.4). 410 carries a time stamp, which the test looks at by itself."""
+    ours = ("BadCollapseId", "BadExpirationDate", "BadMessageId", "BadPriority", "InvalidPushType", "DuplicateHeaders",
+            "PayloadEmpty", "MissingDeviceToken")  # fmt: skip
+    parks = ("InvalidProviderToken", "MissingProviderToken", "BadCertificate", "BadCertificateEnvironment",
+             "BadEnvironmentKeyIdInToken", "Forbidden")  # fmt: skip
+    return [
+        Wanted(400, "BadDeviceToken", "", gone("BadDeviceToken")),
+        Wanted(400, "DeviceTokenNotForTopic", "", gone("DeviceTokenNotForTopic")),
+        *(Wanted(400, reason, "", fault(reason)) for reason in ours),
+        *(Wanted(400, reason, "", park(reason)) for reason in ("BadTopic", "MissingTopic", "TopicDisallowed")),
+        Wanted(400, "IdleTimeout", "", later("IdleTimeout"), 2),
+        *(Wanted(403, reason, "", park(reason)) for reason in parks),
+        Wanted(403, "UnrelatedKeyIdInToken", "", later("UnrelatedKeyIdInToken"), 2),
+        Wanted(403, "ExpiredProviderToken", "", park("ExpiredProviderToken"), 2),
+        Wanted(403, "ExpiredProviderToken", "", park("ExpiredProviderToken"), 1),  # renewed just now
+        Wanted(404, "BadPath", "", fault("BadPath")),
+        Wanted(405, "MethodNotAllowed", "", fault("MethodNotAllowed")),
+        Wanted(413, "PayloadTooLarge", "", fault("PayloadTooLarge"), 2),
+        Wanted(429, "TooManyRequests", "", slow("TooManyRequests", False)),
+        Wanted(429, "TooManyRequests", 7, slow("TooManyRequests", False, 7.0)),
+        Wanted(429, "TooManyProviderTokenUpdates", "", slow("TooManyProviderTokenUpdates", True)),
+        Wanted(500, "InternalServerError", "", later("InternalServerError")),
+        Wanted(503, "ServiceUnavailable", 0, slow("ServiceUnavailable", True, 1.0)),
+        Wanted(503, "ServiceUnavailable", _http_date(7_200), slow("ServiceUnavailable", True, 3_600.0)),
+        Wanted(503, "ServiceUnavailable", "soon", slow("ServiceUnavailable", True)),
+        Wanted(503, "Shutdown", "", later("Shutdown"), 2),
+        Wanted(400, "Brandnew", "", later("unrecognised_4xx")),
+        Wanted(418, "Teapot", "", later("unrecognised_4xx")),
+        Wanted(502, "BadGateway", "", later("unrecognised_5xx")),
+        Wanted(302, "", "", later("unrecognised_3xx")),
+    ]
+
+
+# --- FCM ---
+
+
+def fcm_service(ledger: Ledger, url: str, project: str = PROJECT) -> Fcm:
+    oauth = CountedOAuth(public("rsa"), 3_600, {f"{url}/token"}.__contains__)
+    return Fcm(ledger, oauth, validating=True, project=project, streams=STREAMS)
+
+
+def fcm_settings(url: str, ca_file: Path, project: str = PROJECT) -> FcmSettings:
+    return FcmSettings(
+        project_id=project, client_email="push@klokke-test.example", private_key_pem=pem(rsa_key()),
+        token_uri=f"{url}/token", base_url=url, ca_file=str(ca_file), connections_max=2,
+    )  # fmt: skip
+
+
+def fcm_sender(url: str, ca_file: Path) -> FcmSender:
+    return FcmSender(fcm_settings(url, ca_file))
+
+
+def fcm_wanted() -> list[Wanted]:
+    """Google's table (provider-semantics 2.3)."""
+    return [
+        Wanted(400, "INVALID_ARGUMENT", "", fault("INVALID_ARGUMENT")),
+        Wanted(401, "THIRD_PARTY_AUTH_ERROR", "", park("THIRD_PARTY_AUTH_ERROR")),
+        Wanted(401, "UNAUTHENTICATED", "", park("UNAUTHENTICATED"), 2),
+        Wanted(403, "SENDER_ID_MISMATCH", "", gone("SENDER_ID_MISMATCH")),
+        Wanted(403, "PERMISSION_DENIED", "", park("PERMISSION_DENIED")),
+        Wanted(404, "UNREGISTERED", "", gone("UNREGISTERED")),
+        Wanted(404, "NOT_FOUND", "", park("NOT_FOUND")),
+        Wanted(429, "QUOTA_EXCEEDED", "", quota(60.0)),
+        Wanted(429, "QUOTA_EXCEEDED", 17, quota(17.0)),
+        Wanted(429, "QUOTA_EXCEEDED", _http_date(7_200), quota(3_600.0)),
+        Wanted(500, "INTERNAL", "", later("INTERNAL")),
+        Wanted(502, "UNAVAILABLE", "", slow("UNAVAILABLE", True, 10.0)),
+        Wanted(503, "UNAVAILABLE", 0, slow("UNAVAILABLE", True, 1.0)),
+        Wanted(503, "busy", "soon", slow("UNAVAILABLE", True, 10.0)),
+        Wanted(418, "TEAPOT", "", later("unrecognised_4xx")),
+        Wanted(504, "", "", later("unrecognised_5xx")),
+        Wanted(302, "", "", later("unrecognised_3xx")),
+    ]
+
+
+KINDS = (
+    Kind(
+        name="apns",
+        lane="apns.parent",
+        token=lambda n: b"%064x" % n,
+        service=apns_service,
+        speaks_http1=False,
+        sender=apns_sender,
+        wanted=apns_wanted,
+        gone=(400, "BadDeviceToken"),
+    ),
+    Kind(
+        name="fcm",
+        lane="fcm.parent",
+        token=lambda n: b"0dQw4w9WgXcQ:APA91b_%06d" % n,
+        service=fcm_service,
+        speaks_http1=True,
+        sender=fcm_sender,
+        wanted=fcm_wanted,
+        gone=(404, "UNREGISTERED"),
+    ),
+)

@@ -1,0 +1,1 @@
+"""Web Push: encryption, answers, sender, devices, simulator, and the whole way."""
