@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from cyclopts import App
 
+from loadtests.bench.engine.command import engine
+
 app = App(
     name="klokke bench",
     version_flags=[],
     help="Measure how fast the engine is on this machine, beside its peers in the same run. Loopback only, bounded.",
 )
+app.command(engine)
 
 if __name__ == "__main__":
     app()

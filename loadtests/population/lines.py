@@ -32,17 +32,22 @@ def society(recipients: int, seed: int, years: int = 0) -> Society:
     return model
 
 
-def population(recipients: int, seed: int, years: int = 0) -> Iterator[tuple[bytes, int]]:
-    """Yield (NDJSON text of whole lines, how many of them are people), about a thousand lines at a time."""
-    return spell(society(recipients, seed, years), seed)
+def population(
+    recipients: int, seed: int, years: int = 0, *, has_quiet_hours: bool = True
+) -> Iterator[tuple[bytes, int]]:
+    """Yield (NDJSON text of whole lines, how many of them are people), about a thousand lines at a time.
+
+    `has_quiet_hours=False` leaves everybody's quiet hours out, for benchmarks: nobody is held, whatever the time.
+    """
+    return spell(society(recipients, seed, years), seed, has_quiet_hours=has_quiet_hours)
 
 
-def spell(model: Society, seed: int) -> Iterator[tuple[bytes, int]]:
+def spell(model: Society, seed: int, *, has_quiet_hours: bool = True) -> Iterator[tuple[bytes, int]]:
     """Write a society down; gives the same pieces as `population`."""
     yield "".join(_institutions_and_groups(model)).encode(), 0
     yield "".join(_strategies(model)).encode(), 0
     chunk: list[str] = []
-    for line in _people(model, PersonLines(seed)):
+    for line in _people(model, PersonLines(seed, has_quiet_hours=has_quiet_hours)):
         chunk.append(line)
         if len(chunk) == _LINES_A_CHUNK:
             yield "".join(chunk).encode(), len(chunk)

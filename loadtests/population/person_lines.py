@@ -92,7 +92,8 @@ def carrier_of_child(age: int) -> str:
 class PersonLines:
     """Makes the NDJSON line of one person; the seed decides everything that is not given."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, has_quiet_hours: bool = True) -> None:
+        self._has_quiet_hours = has_quiet_hours
         self._salt = seed.to_bytes(8, "little", signed=True)
 
     def line(self, serial: int, tenant: str, carrier: str, profile: str, guardians: str) -> str:
@@ -114,7 +115,7 @@ class PersonLines:
             head += self._choices(serial, draws)
         elif not devices:
             return head + "}\n"
-        quiet = _pick(QUIET, draws[3])
+        quiet = _pick(QUIET, draws[3]) if self._has_quiet_hours else ""
         if quiet:
             head += f',"quiet":[{quiet}]'
         return head + "}\n"
