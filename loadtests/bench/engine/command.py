@@ -121,13 +121,15 @@ def _measure_size(console: Console, who: Population, plan: StagePlan, rounds: in
     if keep is not None:
         home = kept(console, keep.resolve(), who, plan, say)
         plan = plan._replace(store=store_of(home))
-    with stage(plan, is_kept=False, say=say) as built:
-        with Api(built.addresses.api, built.addresses.gateway, built.api_key) as api:
-            file = people_of(home) if home is not None else import_into(console, built, api, who)
-            say("counting what must be delivered")
-            with file.open("rb") as lines:
-                counted = expected(lines, CLASSES)
-            size = _measure(console, built, api, plan, counted, rounds, say)
+    with (
+        stage(plan, is_kept=False, say=say) as built,
+        Api(built.addresses.api, built.addresses.gateway, built.api_key) as api,
+    ):
+        file = people_of(home) if home is not None else import_into(console, built, api, who)
+        say("counting what must be delivered")
+        with file.open("rb") as lines:
+            counted = expected(lines, CLASSES)
+        size = _measure(console, built, api, plan, counted, rounds, say)
     show_size(console, size)
     return size
 

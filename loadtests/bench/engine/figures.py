@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from loadtests.bench.engine.blast import Blast, Sent
@@ -144,7 +145,7 @@ def targets(sizes: Sequence[Figures]) -> list[Target]:
             seconds <= allowed,
         )
     ]
-    for smaller, larger in zip(sizes, sizes[1:], strict=False):
+    for smaller, larger in pairwise(sizes):
         rise = larger["us_per_recipient"] / smaller["us_per_recipient"]
         name = f"cost per recipient at {larger['recipients']:,} over {smaller['recipients']:,}"
         found.append(Target(name, f"<= {RISE_MAX:.2f}", f"{rise:.2f}", rise <= RISE_MAX))

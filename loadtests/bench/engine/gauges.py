@@ -1,4 +1,4 @@
-"""Reads the processes of a stage: which is which, their CPU time and memory, and the store's own figures. Linux only."""
+"""Reads a stage's processes: which is which, their CPU time and memory, the store's own figures. Linux only."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _pids(stage: Stage, layout: Sequence[str]) -> dict[str, int]:
     found["supervisor"] = engine.pid
     for pid in descendants(engine.pid):
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        if Path(command[0]).name.startswith(_STORE_BINARIES):
+        if Path(f"/proc/{pid}/exe").readlink().name in _STORE_BINARIES:  # its command line is a title of its own
             found[STORE] = pid
         elif "--place" in command:
             found[names[int(command[command.index("--place") + 1])]] = pid

@@ -18,7 +18,7 @@ from loadtests.stage.processes import StageFault
 from loadtests.stage.settings import StagePlan
 
 BYTES_A_PERSON = 3_000
-"""On disk while it runs: lines, the store's file while it is rewritten, ledgers of a few rounds. Measured: about 1,600."""
+"""On disk while it runs: lines, the store's file while it is rewritten, ledgers. Measured: about 1,600."""
 
 _STORE, _PEOPLE, _MARKER = "store", "people.ndjson", "population.json"
 
@@ -65,12 +65,19 @@ def kept(console: Console, folder: Path, who: Population, plan: StagePlan, say: 
     with suppress(FileNotFoundError):
         shutil.rmtree(home)
     home.mkdir(parents=True)
-    with stage(plan, is_kept=True, say=say) as built:  # kept beyond its end: the store is written out by then
-        with Api(built.addresses.api, built.addresses.gateway, built.api_key) as api:
+    built_in: Path | None = None
+    try:
+        with (
+            stage(plan, is_kept=True, say=say) as built,  # kept beyond its end: the store is written out by then
+            Api(built.addresses.api, built.addresses.gateway, built.api_key) as api,
+        ):
+            built_in = built.folder
             import_into(console, built, api, who)
-    shutil.move(built.store_folder, home / _STORE)
-    shutil.move(built.people_file, home / _PEOPLE)
-    shutil.rmtree(built.folder)
+        shutil.move(built.store_folder, home / _STORE)
+        shutil.move(built.people_file, home / _PEOPLE)
+    finally:
+        if built_in is not None:
+            shutil.rmtree(built_in)
     marker.write_text(json.dumps(who._asdict()))
     return home
 
