@@ -66,6 +66,7 @@ def figures(
         "store_used_mb": round(int(store["used_memory"]) / 2**20, 1),
         "store_peak_mb": round(int(store["used_memory_peak"]) / 2**20, 1),
         "urgent": latency_figures(during),
+        "urgent_ms": during,
         "faults": faults(expected, measured, arrivals),
     }
 
@@ -127,6 +128,8 @@ def of_size(rounds: Sequence[Figures], idle_ms: Sequence[int]) -> Figures:
         **middle,
         "seconds_of_rounds": [one["seconds"] for one in rounds],
         "faults": [fault for one in rounds for fault in one["faults"]],
+        "urgent": latency_figures([one for each in rounds for one in each["urgent_ms"]]),
+        "urgent_ms": [one for each in rounds for one in each["urgent_ms"]],
         "urgent_when_idle": latency_figures(idle_ms),
     }
 
