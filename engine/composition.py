@@ -24,8 +24,8 @@ from channels.fcm.client import FcmSender, FcmSettings
 from channels.inapp.client import InappSender
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
-from engine.dispatch import Dispatcher, DispatchSettings
+from engine.config import URGENT, ApnsLane, Config, EmailLane, FcmLane, Lane, Limited
+from engine.dispatch import Dispatcher, DispatchSettings, Duty
 from engine.drain import Drain
 from engine.fanout import FanOut
 from engine.intake.app import make_app
@@ -92,6 +92,7 @@ async def run_process(folder: Path, config: Config, place: int) -> None:
         "fanout": run_fanout,
         "upkeep": run_upkeep,
         "dispatch": run_dispatch,
+        URGENT: partial(run_dispatch, is_urgent=True),
     }
     with serving(parts.registry, config.metrics.host, config.metrics.first_port + place):
         async with trio.open_nursery() as nursery:
@@ -174,9 +175,10 @@ async def run_upkeep(parts: Parts) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def run_dispatch(parts: Parts) -> None:
-    """Send what waits."""
-    dispatch = parts.config.dispatch
+async def run_dispatch(parts: Parts, *, is_urgent: bool = False) -> None:
+    """Send what waits; where a process is there for urgent work alone, the others leave that to it."""
+    dispatch, layout = parts.config.dispatch, parts.config.processes.layout
+    is_split = any(URGENT in roles.split("+") for roles in layout)
     dispatcher = Dispatcher(
         parts.work,
         parts.lanes,
@@ -187,6 +189,7 @@ async def run_dispatch(parts: Parts) -> None:
         wall_ms,
         random.random,
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
+        duty=Duty.URGENT if is_urgent else Duty.HELPING if is_split else Duty.ALL,
     )
     await dispatcher.run(parts.drain)
 

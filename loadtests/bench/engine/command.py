@@ -76,7 +76,7 @@ def engine(
         raise _refused(f"--json: there is no folder {json_file.parent} that can be written to")
     console = Console(highlight=False)
     os.sched_setaffinity(0, measuring.cores()[:CORES])  # what we start inherits it
-    layout = ("intake+gateway", "fanout+upkeep", *["dispatch"] * dispatchers)
+    layout = ("intake+gateway", "fanout+upkeep", "urgent", *["dispatch"] * dispatchers)
     plan = StagePlan(
         "bench", seed=seed, is_accept_all=True, has_email=False, layout=layout, rate_per_second=RATE_PER_SECOND
     )
