@@ -48,6 +48,9 @@ FAST_WAIT_SECONDS_MAX = 0.05  # the limiter's own advice is for large grants; an
 CLAIM_SLICES_FULL = 256  # a claim of so many slices says nothing about whether there are more
 
 
+STRIDES = 4  # claims in which a stream of normal and bulk work fills its room
+
+
 class Duty(StrEnum):
     """What a dispatcher is there for."""
 
@@ -170,7 +173,11 @@ class Stream:
         self._sending = sending
         self._urgencies = urgencies
         self._room = people_max
-        self._room_min = min(people_max, SLICE_PEOPLE_MAX)
+        # Bulk claims in strides: permits, look, claim and what goes back are four round trips, two of them synced to
+        # the disk, whatever their size. Urgent work is taken as it comes.
+        self._room_min = min(
+            people_max, SLICE_PEOPLE_MAX if gives_way_to is None else max(SLICE_PEOPLE_MAX, people_max // STRIDES)
+        )
         self._gives_way_to = gives_way_to
         self._only_helps = only_helps
         self.is_short = False  # work waits, and the limiter gives us too few permits
