@@ -50,6 +50,7 @@ log = structlog.get_logger()
 QUEUE_FIGURES_SECONDS = 2.0
 MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
+BULK_NICENESS = 10
 
 ApnsTokens = dict[tuple[str, str, str], ProviderToken]
 """Provider tokens by key file, key id and team id: lanes with the same key share one."""
@@ -179,6 +180,8 @@ async def run_dispatch(parts: Parts, *, is_urgent: bool = False) -> None:
     """Send what waits; where a process is there for urgent work alone, the others leave that to it."""
     dispatch, layout = parts.config.dispatch, parts.config.processes.layout
     is_split = any(URGENT in roles.split("+") for roles in layout)
+    if is_split and not is_urgent:
+        os.nice(BULK_NICENESS)
     dispatcher = Dispatcher(
         parts.work,
         parts.lanes,

@@ -68,7 +68,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     urgent_people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane
     look_seconds: float = 0.5  # the bell says when there is work; it may be missed
     lane_seconds: float = 1.0  # a slowed or parked lane is asked again so often, since it may be resumed
-    people_max: int = 16 * SLICE_PEOPLE_MAX  # in flight on each lane: 160 ms of a lane at 100,000 a second
+    people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane: 80 ms of a lane at 100,000 a second
 
     def patience(self, lane: str) -> float:
         """How long a batch on this lane may take."""

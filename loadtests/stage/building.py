@@ -33,6 +33,7 @@ START_SECONDS_MAX = 60.0
 SIMULATOR_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 45.0  # the engine drains what is in hand, the store writes what it holds
 STORE_FOLDER = "store"  # as the configuration names it
+_RUNS_FROM, _RUNS_UNTIL = 9_600, 30_000  # below the ports that the kernel gives away
 _METRICS_PORTS = 16  # counted up from the first
 
 
@@ -190,8 +191,11 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _free_run(count: int) -> int:
-    """The first of so many free ports in a row."""
-    for first in range(9600, 60_000, count):
+    """The first of so many free ports in a row; looked for from a random place on, since others may look just now."""
+    places = range(_RUNS_FROM, _RUNS_UNTIL, count)
+    start: int = secrets.randbelow(len(places))
+    starts: list[int] = [*places[start:], *places[:start]]
+    for first in starts:
         with ExitStack() as held:
             try:
                 for port in range(first, first + count):

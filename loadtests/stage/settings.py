@@ -38,7 +38,8 @@ class StagePlan(NamedTuple):
     """What is to stand.
 
     `name` names the folder and the programs' owner; `layout` the engine's processes (empty: as a plain `klokke run`);
-    `rate_per_second` limits every lane; `store` is a folder of a stopped store whose copy the engine starts with.
+    `rate_per_second` limits every lane; `connections` are the most that a push lane opens in a process; `store` is a
+    folder of a stopped store whose copy the engine starts with.
     """
 
     name: str
@@ -48,12 +49,14 @@ class StagePlan(NamedTuple):
     has_email: bool = True
     layout: tuple[str, ...] = ()
     rate_per_second: int | None = None
+    connections: int | None = None
     store: Path | None = None
 
 
 def configuration(addresses: Addresses, key_sha256: str, plan: StagePlan) -> str:
     """Write `klokke.toml`; the files that it names lie beside it."""
     rate = f"rate_per_second = {plan.rate_per_second}\n" if plan.rate_per_second else ""
+    connections = f"connections_max = {plan.connections}\n" if plan.connections else ""
     layout = f"\n[processes]\nlayout = {json.dumps(plan.layout)}\n" if plan.layout else ""
     head = _HEAD.format(
         addresses=addresses, key_sha256=key_sha256, name=plan.name, lease_seconds=plan.lease_seconds, layout=layout
@@ -63,7 +66,9 @@ def configuration(addresses: Addresses, key_sha256: str, plan: StagePlan) -> str
         + rate
         + (_EMAIL_LANE.format(addresses=addresses) + rate if plan.has_email else "")
         + "".join(
-            _PUSH_LANES.format(app=app, topic=topic, addresses=addresses, team_id=TEAM_ID, key_id=KEY_ID, rate=rate)
+            _PUSH_LANES.format(
+                app=app, topic=topic, addresses=addresses, team_id=TEAM_ID, key_id=KEY_ID, more=rate + connections
+            )
             for app, topic in TOPICS.items()
         )
     )
@@ -113,10 +118,10 @@ team_id = "{team_id}"
 key_id = "{key_id}"
 key_file = "apns.key"
 ca_file = "tls/ca.pem"
-{rate}
+{more}
 [lanes."fcm.{app}"]
 provider = "fcm"
 url = "{addresses.fcm_url}"
 service_account_file = "service-account.json"
 ca_file = "tls/ca.pem"
-{rate}"""
+{more}"""

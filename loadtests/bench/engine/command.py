@@ -34,6 +34,7 @@ SIZES = (20_000, 200_000)
 
 CORES = 2
 RATE_PER_SECOND = 400_000  # of each lane: the limiter is asked as always, and grants all that this machine can send
+CONNECTIONS = 1  # of a process to each app's provider: loopback answers within a millisecond, 60 ms would need more
 CLASSES = 60
 WARM_UPS = 3  # class messages that open connections and fetch tokens
 IDLE_MESSAGES = 10
@@ -78,7 +79,13 @@ def engine(
     os.sched_setaffinity(0, measuring.cores()[:CORES])  # what we start inherits it
     layout = ("intake+gateway", "fanout+upkeep", "urgent", *["dispatch"] * dispatchers)
     plan = StagePlan(
-        "bench", seed=seed, is_accept_all=True, has_email=False, layout=layout, rate_per_second=RATE_PER_SECOND
+        "bench",
+        seed=seed,
+        is_accept_all=True,
+        has_email=False,
+        layout=layout,
+        rate_per_second=RATE_PER_SECOND,
+        connections=CONNECTIONS,
     )
     sizes = [*([] if alone else [size for size in SIZES if size < recipients]), recipients]
     try:
