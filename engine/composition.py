@@ -180,7 +180,8 @@ async def run_dispatch(parts: Parts, *, is_urgent: bool = False) -> None:
     """Send what waits; where a process is there for urgent work alone, the others leave that to it."""
     dispatch, layout = parts.config.dispatch, parts.config.processes.layout
     is_split = any(URGENT in roles.split("+") for roles in layout)
-    if is_split and not is_urgent:
+    if is_split and parts.roles == ["dispatch"]:
+        # On a full machine the store, the fan-out and the urgent dispatcher come first; bulk takes all that is left.
         os.nice(BULK_NICENESS)
     dispatcher = Dispatcher(
         parts.work,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from engine.dispatch import Dispatcher, DispatchSettings
+from engine.dispatch import Dispatcher, DispatchSettings, Duty
 from engine.drain import Drain
 from engine.fanout import FanOut
 from engine.outcomes import ACCEPTED, Outcome
@@ -143,12 +143,21 @@ class World:
         await self.fanout.plan(admitted)
         return admitted
 
-    def dispatcher(self, name: str = "w1", **changes: Any) -> Dispatcher:
+    def dispatcher(self, name: str = "w1", duty: Duty = Duty.ALL, **changes: Any) -> Dispatcher:
         settings = DispatchSettings(
             **{"lease_seconds": LEASE_SECONDS, "look_seconds": 0.02, "lane_seconds": 0.05, **changes}
         )
         return Dispatcher(
-            self.work, self.lanes, self.directory, self.senders, self.heard, name, self.now, lambda: 0.5, settings
+            self.work,
+            self.lanes,
+            self.directory,
+            self.senders,
+            self.heard,
+            name,
+            self.now,
+            lambda: 0.5,
+            settings,
+            duty=duty,
         )
 
     @asynccontextmanager

@@ -20,8 +20,8 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def test_a_tiny_run_balances_and_its_figures_hold_every_process(tmp_path: Path) -> None:
-    file, keep = tmp_path / "figures.json", tmp_path / "keep"
-    options = ["--recipients", "2000", "--rounds", "1", "--years", "10", "--keep", str(keep), "--json", str(file)]
+    file = tmp_path / "figures.json"
+    options = ["--recipients", "2000", "--rounds", "1", "--years", "10", "--json", str(file)]
     done = subprocess.run([*COMMAND, *options], capture_output=True, text=True, env=environment(tmp_path), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "balanced: lost 0, duplicates 0" in done.stdout
@@ -31,11 +31,11 @@ def test_a_tiny_run_balances_and_its_figures_hold_every_process(tmp_path: Path) 
     assert size["received"] == size["deliveries"]["push"] > 500
     assert size["deliveries"]["inapp"] == 2_000
     assert 0 < size["seconds_to_last_push_answer"] <= size["seconds"] < 30
-    processes = {"simulated apns", "simulated fcm", "store", "dispatch 1", "dispatch 2", "fanout+upkeep"}
+    processes = {"simulated apns", "simulated fcm", "store", "urgent", "dispatch 1", "dispatch 2", "fanout+upkeep"}
     assert processes <= size["cpu_seconds"].keys() == size["peak_rss_mb"].keys()
     assert all(megabytes > 1 for megabytes in size["peak_rss_mb"].values())
     assert size["urgent_when_idle"]["messages"] > 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures.json", "keep"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figures.json"]
 
 
 def test_an_interrupt_stops_everything_and_leaves_nothing_behind(tmp_path: Path) -> None:

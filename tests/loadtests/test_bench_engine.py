@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from loadtests.bench.engine.blast import Blast, Sent, has_ended
 from loadtests.bench.engine.figures import (
@@ -24,10 +25,11 @@ from loadtests.bench.engine.figures import (
 from loadtests.bench.engine.gauges import Spent, numbered
 from loadtests.bench.engine.ledgers import Arrived, arrived, read
 from loadtests.bench.engine.people import CATEGORY, Expected, expected
-from loadtests.bench.engine.preparing import check_room
+from loadtests.bench.engine.preparing import Population, check_room, kept
 from loadtests.oracle.ledger import COLUMNS, Received
 from loadtests.population.lines import population
 from loadtests.stage.processes import StageFault
+from loadtests.stage.settings import StagePlan
 
 POSTED_MS = 1_000_000
 
@@ -204,3 +206,14 @@ def test_a_disk_without_room_is_refused_before_anything_starts(tmp_path: Path) -
     check_room(tmp_path, 1)
     with pytest.raises(StageFault, match=r"GB free; 9,000,000,000,000 recipients need 27000000\.0 GB"):
         check_room(tmp_path, 9_000_000_000_000)
+
+
+def test_people_that_were_kept_are_used_again_and_others_are_not_taken_for_them(tmp_path: Path) -> None:
+    who = Population(2_000, 1, 0)
+    home = tmp_path / "2000-1-0"
+    home.mkdir()
+    (home / "population.json").write_text(json.dumps(who._asdict()))
+    said: list[str] = []
+    assert kept(Console(quiet=True), tmp_path, who, StagePlan("bench"), said.append) == home
+    assert said == [f"using the people kept in {home}"]
+    assert not (tmp_path / "2000-1-10").exists()
