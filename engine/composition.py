@@ -28,6 +28,7 @@ from engine.config import URGENT, ApnsLane, Config, EmailLane, FcmLane, Lane, Li
 from engine.dispatch import Dispatcher, DispatchSettings, Duty
 from engine.drain import Drain
 from engine.fanout import FanOut
+from engine.inbox_writes import InboxWrites
 from engine.intake.app import make_app
 from engine.intake.serving import serve
 from engine.ports import Sender
@@ -74,6 +75,7 @@ class Parts:
         self.directory = StoreDirectory(self.link)
         self.lanes = StoreLanes(self.link, limits(config))
         self.inbox = StoreInbox(self.link)
+        self.inbox_writes = InboxWrites(self.inbox)
         self.registry = new_registry()
         self.observer = PrometheusObserver(self.registry)
         self.drain = Drain(config.dispatch.drain_seconds)
@@ -195,7 +197,10 @@ async def run_dispatch(parts: Parts, *, is_urgent: bool = False) -> None:
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
         duty=Duty.URGENT if is_urgent else Duty.HELPING if is_split else Duty.ALL,
     )
-    await dispatcher.run(parts.drain)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(parts.inbox_writes.run)
+        await dispatcher.run(parts.drain)
+        nursery.cancel_scope.cancel()
 
 
 async def _mend_directory(parts: Parts) -> None:
@@ -297,7 +302,7 @@ def sender(parts: Parts, lane: Lane, tokens: ApnsTokens) -> Sender:
         case EmailLane():
             return _email(parts, lane)
         case _:
-            return InappSender(parts.inbox)
+            return InappSender(parts.inbox_writes)
 
 
 def _apns(parts: Parts, lane: ApnsLane, tokens: ApnsTokens) -> ApnsSender:
