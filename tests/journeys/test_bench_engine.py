@@ -31,7 +31,7 @@ def test_a_tiny_run_balances_and_its_figures_hold_every_process(tmp_path: Path) 
     assert size["received"] == size["deliveries"]["push"] > 500
     assert size["deliveries"]["inapp"] == 2_000
     assert 0 < size["seconds_to_last_push_answer"] <= size["seconds"] < 30
-    processes = {"simulated apns", "simulated fcm", "store", "urgent", "dispatch 1", "dispatch 2", "fanout+upkeep"}
+    processes = {"simulated apns", "simulated fcm", "store", "urgent", "dispatch", "fanout+upkeep"}
     assert processes <= size["cpu_seconds"].keys() == size["peak_rss_mb"].keys()
     assert all(megabytes > 1 for megabytes in size["peak_rss_mb"].values())
     assert size["urgent_when_idle"]["messages"] > 0

@@ -49,7 +49,7 @@ def engine(
     years: Annotated[int, Parameter(validator=Number(gte=0, lte=50))] = 0,
     json_file: Annotated[Path | None, Parameter(name="--json")] = None,
     alone: Annotated[bool, Parameter(negative="")] = False,
-    dispatchers: Annotated[int, Parameter(validator=Number(gte=1, lte=8))] = 2,
+    dispatchers: Annotated[int, Parameter(validator=Number(gte=1, lte=8))] = 1,
     rounds: Annotated[int | None, Parameter(validator=Number(gte=1, lte=50))] = None,
     seed: Annotated[int, Parameter(validator=Number(gte=0))] = 1,
     keep: Path | None = None,
@@ -68,7 +68,8 @@ def engine(
         years: Years since the first people joined; moves scatter families over the recipient numbers.
         json_file: Where to write the figures as JSON.
         alone: Measure the given size only.
-        dispatchers: How many dispatching processes.
+        dispatchers: How many processes send bulk, beside the one for urgent messages. On two cores one leaves room for
+            urgent messages; two are a little faster.
         rounds: Blasts at each size, of which the median counts; by default 5, 3 or, for a large size, 1.
         seed: Another seed makes other people.
         keep: A folder that keeps the imported people, so that the next run begins at once.
