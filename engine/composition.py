@@ -25,10 +25,11 @@ from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
 from channels.shared_tokens import SharedTokens
 from channels.webpush.client import WebPushSender, WebPushSettings
-from engine.config import ApnsLane, Config, EmailLane, FcmLane, Lane, WebPushLane
-from engine.dispatch import Dispatcher, DispatchSettings
+from engine.config import URGENT, ApnsLane, Config, EmailLane, FcmLane, Lane, WebPushLane
+from engine.dispatch import Dispatcher, DispatchSettings, Duty
 from engine.drain import Drain
 from engine.fanout import FanOut
+from engine.inbox_writes import InboxWrites
 from engine.intake.app import make_app
 from engine.intake.serving import serve
 from engine.personal import PersonalReader
@@ -54,8 +55,9 @@ log = structlog.get_logger()
 QUEUE_FIGURES_SECONDS = 2.0
 MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
+BULK_NICENESS = 10
 
-WAITING_ROLES = frozenset({"fanout", "dispatch"})
+WAITING_ROLES = frozenset({"fanout", "urgent", "dispatch"})
 """Who waits for the store's bell. An intake rings it for every group of events: it need not hear it too."""
 
 
@@ -77,6 +79,7 @@ class Parts:
         self.directory = StoreDirectory(self.link, DeviceRules(push_services(config)))
         self.lanes = StoreLanes(self.link, limits(config))
         self.inbox = StoreInbox(self.link)
+        self.inbox_writes = InboxWrites(self.inbox)
         self.registry = new_registry()
         self.observer = PrometheusObserver(self.registry)
         self.drain = Drain(config.dispatch.drain_seconds)
@@ -96,6 +99,7 @@ async def run_process(folder: Path, config: Config, place: int) -> None:
         "fanout": run_fanout,
         "upkeep": run_upkeep,
         "dispatch": run_dispatch,
+        URGENT: partial(run_dispatch, is_urgent=True),
     }
     with serving(parts.registry, config.metrics.host, config.metrics.first_port + place):
         async with trio.open_nursery() as nursery:
@@ -186,9 +190,13 @@ async def run_upkeep(parts: Parts) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def run_dispatch(parts: Parts) -> None:
-    """Send what waits."""
-    dispatch = parts.config.dispatch
+async def run_dispatch(parts: Parts, *, is_urgent: bool = False) -> None:
+    """Send what waits; where a process is there for urgent work alone, the others leave that to it."""
+    dispatch, layout = parts.config.dispatch, parts.config.processes.layout
+    is_split = any(URGENT in roles.split("+") for roles in layout)
+    if is_split and parts.roles == ["dispatch"]:
+        # On a full machine the store, the fan-out and the urgent dispatcher come first; bulk takes all that is left.
+        os.nice(BULK_NICENESS)
     dispatcher = Dispatcher(
         parts.work,
         parts.lanes,
@@ -200,8 +208,12 @@ async def run_dispatch(parts: Parts) -> None:
         random.random,
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
         personal=PersonalReader(parts.directory, parts.inbox, badge_lanes(parts.config)),
+        duty=Duty.URGENT if is_urgent else Duty.HELPING if is_split else Duty.ALL,
     )
-    await dispatcher.run(parts.drain)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(parts.inbox_writes.run)
+        await dispatcher.run(parts.drain)
+        nursery.cancel_scope.cancel()
 
 
 async def _mend_directory(parts: Parts) -> None:
@@ -319,7 +331,7 @@ def sender(parts: Parts, lane: Lane, shared: SharedTokens) -> Sender:
         case EmailLane():
             return _email(parts, lane)
         case _:
-            return InappSender(parts.inbox)
+            return InappSender(parts.inbox_writes)
 
 
 def _apns(parts: Parts, lane: ApnsLane, shared: SharedTokens) -> ApnsSender:

@@ -30,6 +30,8 @@ _WEB_LANE = re.compile(r"webpush\.[a-z0-9]{1,8}")
 _IN_DIGITS = re.compile(r"[0-9.]+|0x.*|\[.*")
 
 ROLES = ("intake", "gateway", "fanout", "upkeep", "dispatch")
+URGENT = "urgent"
+"""A role that may be left out: a dispatcher for emergencies and urgent messages alone."""
 
 
 class ConfigFaulty(Exception):
@@ -70,9 +72,12 @@ class Metrics(Setting, frozen=True, kw_only=True):
 
 
 class Processes(Setting, frozen=True, kw_only=True):
-    """One entry a process: its roles, joined by `+`. Dispatchers may be as many as there are cores."""
+    """One entry a process: its roles, joined by `+`. Dispatchers may be as many as there are cores.
 
-    layout: tuple[Text, ...] = ("intake+gateway", "fanout+upkeep", "dispatch", "dispatch")
+    A process with the role `urgent` is kept free for emergencies and urgent messages.
+    """
+
+    layout: tuple[Text, ...] = ("intake+gateway", "fanout+upkeep", "urgent", "dispatch", "dispatch")
 
 
 class Dispatch(Setting, frozen=True, kw_only=True):
@@ -307,8 +312,8 @@ def _layout_faults(processes: Any) -> Iterator[str]:
         return
     asked = [role for entry in layout if isinstance(entry, str) for role in entry.split("+")]
     for role in asked:
-        if role not in ROLES:
-            yield f"processes.layout: there is no role {role!r}; roles are {', '.join(ROLES)}"
+        if role not in (*ROLES, URGENT):
+            yield f"processes.layout: there is no role {role!r}; roles are {', '.join((*ROLES, URGENT))}"
     for role in ROLES:
         if role not in asked:
             yield f"processes.layout: no process has the role {role}"
