@@ -21,15 +21,16 @@ import trio
 from channels.inapp.gateway import Gateway
 from channels.inapp.settings import GatewaySettings
 from engine.config_rules import split_address
-from engine.dispatch import Dispatcher, DispatchSettings
+from engine.dispatch import Dispatcher, DispatchSettings, Duty
 from engine.drain import Drain
 from engine.fanout import FanOut
+from engine.inbox_writes import InboxWrites
 from engine.intake.app import make_app
 from engine.intake.serving import serve
 from engine.personal import PersonalReader
 from engine.records.errors import StoreUnavailable
 from engine.rules import tickets
-from engine.settings import Config
+from engine.settings import URGENT, Config
 from engine.supervisor import wait_for_orphaning
 from engine.upkeep import Upkeep
 from engine.ways_out import WaysOut, badge_lanes, device_rules, limits
@@ -48,8 +49,9 @@ log = structlog.get_logger()
 QUEUE_FIGURES_SECONDS = 2.0
 MEND_SECONDS = 30.0
 GC_ALLOCATIONS = 50_000
+BULK_NICENESS = 10
 
-WAITING_ROLES = frozenset({"fanout", "dispatch"})
+WAITING_ROLES = frozenset({"fanout", "urgent", "dispatch"})
 """Who waits for the store's bell. An intake rings it for every group of events: it need not hear it too."""
 
 
@@ -71,7 +73,8 @@ class Parts:
         self.directory = StoreDirectory(self.link, device_rules(config))
         self.lanes = StoreLanes(self.link, limits(config))
         self.inbox = StoreInbox(self.link)
-        self.ways_out = WaysOut(folder, self.inbox)
+        self.inbox_writes = InboxWrites(self.inbox)
+        self.ways_out = WaysOut(folder, self.inbox_writes)
         self.registry = new_registry()
         self.observer = PrometheusObserver(self.registry)
         self.drain = Drain(config.dispatch.drain_seconds)
@@ -91,6 +94,7 @@ async def run_process(folder: Path, config: Config, place: int) -> None:
         "fanout": run_fanout,
         "upkeep": run_upkeep,
         "dispatch": run_dispatch,
+        URGENT: partial(run_dispatch, is_urgent=True),
     }
     with serving(parts.registry, config.metrics.host, config.metrics.first_port + place):
         async with trio.open_nursery() as nursery:
@@ -182,9 +186,13 @@ async def run_upkeep(parts: Parts) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def run_dispatch(parts: Parts) -> None:
-    """Send what waits."""
-    dispatch = parts.config.dispatch
+async def run_dispatch(parts: Parts, *, is_urgent: bool = False) -> None:
+    """Send what waits; where a process is there for urgent work alone, the others leave that to it."""
+    dispatch, layout = parts.config.dispatch, parts.config.processes.layout
+    is_split = any(URGENT in roles.split("+") for roles in layout)
+    if is_split and parts.roles == ["dispatch"]:
+        # On a full machine the store, the fan-out and the urgent dispatcher come first; bulk takes all that is left.
+        os.nice(BULK_NICENESS)
     dispatcher = Dispatcher(
         parts.work,
         parts.lanes,
@@ -196,8 +204,12 @@ async def run_dispatch(parts: Parts) -> None:
         random.random,
         DispatchSettings(lease_seconds=dispatch.lease_seconds, answer_seconds=dispatch.answer_seconds),
         personal=PersonalReader(parts.directory, parts.inbox, badge_lanes(parts.config)),
+        duty=Duty.URGENT if is_urgent else Duty.HELPING if is_split else Duty.ALL,
     )
-    await dispatcher.run(parts.drain)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(parts.inbox_writes.run)
+        await dispatcher.run(parts.drain)
+        nursery.cancel_scope.cancel()
 
 
 async def _mend_directory(parts: Parts) -> None:

@@ -34,6 +34,7 @@ from engine.settings import (
     LANES,
     ROLES,
     TABLES,
+    URGENT,
     Config,
     EmailLane,
     FcmLane,
@@ -212,8 +213,8 @@ def _layout_faults(processes: Any) -> Iterator[str]:
         return
     asked = [role for entry in layout if isinstance(entry, str) for role in entry.split("+")]
     for role in asked:
-        if role not in ROLES:
-            yield f"processes.layout: there is no role {role!r}; roles are {', '.join(ROLES)}"
+        if role not in (*ROLES, URGENT):
+            yield f"processes.layout: there is no role {role!r}; roles are {', '.join((*ROLES, URGENT))}"
     for role in ROLES:
         if role not in asked:
             yield f"processes.layout: no process has the role {role}"

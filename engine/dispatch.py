@@ -12,12 +12,16 @@ The life of a slice in a dispatcher:
 5. A heartbeat keeps the leases (`lease_keeper.py`). A worker that dies is found by its silence: its slices are
    reclaimed, and who was marked is resent with the same delivery ids.
 6. A drain ends step 2 and lets the others finish.
+
+A process may be kept free for emergencies and urgent messages (`Duty`): the loop of one that carries a national event
+is busy for many milliseconds at a time, and an urgent message takes a dozen turns of it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from enum import StrEnum
 
 import msgspec
 import trio
@@ -34,6 +38,7 @@ from engine.records.roster import headcount
 from engine.records.words import EMAIL_LANE, Urgency
 from engine.records.work import SLICE_PEOPLE_MAX, Claim
 from engine.rules.answering import LaneHealth
+from engine.rules.helping import is_help_needed
 from engine.sending import Sending
 from engine.settlement import Settler
 from engine.watch import Watch
@@ -42,6 +47,17 @@ FAST = (Urgency.EMERGENCY, Urgency.URGENT)
 SLOW = (Urgency.NORMAL, Urgency.BULK)
 FAST_WAIT_SECONDS_MAX = 0.05  # the limiter's own advice is for large grants; an urgent message needs forty permits now
 CLAIM_SLICES_FULL = 256  # a claim of so many slices says nothing about whether there are more
+
+
+STRIDES = 4  # claims in which a stream of normal and bulk work fills its room
+
+
+class Duty(StrEnum):
+    """What a dispatcher is there for."""
+
+    ALL = "all"
+    URGENT = "urgent"  # emergencies and urgent messages only
+    HELPING = "helping"  # everything; of emergencies and urgent messages what one such dispatcher cannot take
 
 
 class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +69,7 @@ class DispatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     urgent_people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane
     look_seconds: float = 0.5  # the bell says when there is work; it may be missed
     lane_seconds: float = 1.0  # a slowed or parked lane is asked again so often, since it may be resumed
-    people_max: int = 16 * SLICE_PEOPLE_MAX  # in flight on each lane: 160 ms of a lane at 100,000 a second
+    people_max: int = 8 * SLICE_PEOPLE_MAX  # in flight on each lane: 80 ms of a lane at 100,000 a second
 
     def patience(self, lane: str) -> float:
         """How long a batch on this lane may take."""
@@ -69,6 +85,7 @@ class Dispatcher:
         draw: random numbers in [0, 1) for jitter.
         personal: what reads badges and children's names; without it there are names and no badges.
         health: what judges a lane's answers; give another mass guard when a wave of replaced phones is expected.
+        duty: which urgencies it serves.
     """
 
     def __init__(
@@ -84,6 +101,7 @@ class Dispatcher:
         settings: DispatchSettings | None = None,
         health: Callable[[], LaneHealth] = LaneHealth,
         personal: PersonalReader | None = None,
+        duty: Duty = Duty.ALL,
     ) -> None:
         self._senders = senders
         settings = settings or DispatchSettings()
@@ -103,12 +121,14 @@ class Dispatcher:
             self._services += [*rechecker.services, addresses.run, settler.run, way.run]
             return way
 
-        fast, slow = sending(), sending()
+        fast, slow = sending(), None if duty is Duty.URGENT else sending()
         self._streams: list[Stream] = []
         for lane in senders:
             desk = Desk(lane, work, lanes, self._watch, observer, worker_name, now_ms, settings)
-            urgent = Stream(desk, fast, FAST, settings.urgent_people_max)
-            self._streams += [urgent, Stream(desk, slow, SLOW, settings.people_max, gives_way_to=urgent)]
+            urgent = Stream(desk, fast, FAST, settings.urgent_people_max, only_helps=duty is Duty.HELPING)
+            self._streams.append(urgent)
+            if slow is not None:
+                self._streams.append(Stream(desk, slow, SLOW, settings.people_max, gives_way_to=urgent))
 
     async def run(self, drain: Drain, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve all lanes; returns when the drain is done."""
@@ -152,13 +172,20 @@ class Stream:
         urgencies: Sequence[Urgency],
         people_max: int,
         gives_way_to: Stream | None = None,
+        *,
+        only_helps: bool = False,
     ) -> None:
         self._desk = desk
         self._sending = sending
         self._urgencies = urgencies
         self._room = people_max
-        self._room_min = min(people_max, SLICE_PEOPLE_MAX)
+        # Bulk claims in strides: permits, look, claim and what goes back are four round trips, two of them synced to
+        # the disk, whatever their size. Urgent work is taken as it comes.
+        self._room_min = min(
+            people_max, SLICE_PEOPLE_MAX if gives_way_to is None else max(SLICE_PEOPLE_MAX, people_max // STRIDES)
+        )
         self._gives_way_to = gives_way_to
+        self._only_helps = only_helps
         self.is_short = False  # work waits, and the limiter gives us too few permits
 
     async def run(self, hands: trio.Nursery, drain: Drain) -> None:
@@ -169,7 +196,8 @@ class Stream:
                 if self._may_take():
                     await self._take(hands, drain)
                 else:
-                    self._note(is_short=False)
+                    if not self._gives_way():
+                        self._note(is_short=False)
                     await self._desk.watch.wait()
                 backoff.reset()
             except StoreUnavailable:
@@ -183,9 +211,23 @@ class Stream:
 
     def _may_take(self) -> bool:
         # Not for a little room: claims of a few people would cut slices into crumbs.
-        if self._room < self._room_min or (self._gives_way_to is not None and self._gives_way_to.is_short):
+        if self._room < self._room_min or self._gives_way():
             return False
-        return self._desk.watch.sees(self._desk.lane, self._urgencies)
+        watch, lane = self._desk.watch, self._desk.lane
+        if self._only_helps:
+            return is_help_needed(*watch.waiting(lane, self._urgencies))
+        return watch.sees(lane, self._urgencies)
+
+    def _gives_way(self) -> bool:
+        """Whether permits are left to urgent work: of ours, or, where permits are short, of another process."""
+        urgent = self._gives_way_to
+        if urgent is None:
+            return False
+        return urgent.is_short or (self.is_short and urgent.is_left_to_another())
+
+    def is_left_to_another(self) -> bool:
+        """Whether something waits here that we only help with."""
+        return self._only_helps and self._desk.watch.sees(self._desk.lane, self._urgencies)
 
     async def _take(self, hands: trio.Nursery, drain: Drain) -> None:
         desk, room = self._desk, self._room

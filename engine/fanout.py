@@ -36,6 +36,7 @@ from engine.rules.plan import FREEZE_PEOPLE_MIN, part_plan, parts_of
 from engine.rules.planes import Route
 from engine.rules.policy import Verdict, judge, planes_needed, routes_of
 from engine.rules.quiet import Release
+from engine.side_by_side import side_by_side
 
 NO_STAMP = "0-0"
 """Older than every change: slices that carry it are checked against the directory before they are sent."""
@@ -115,7 +116,10 @@ class FanOut:
             await self._work.finish_planning(event, self._now_ms())
             return
         stamp = await self._directory.stamp()
-        audience = await resolving.resolve(self._directory, event.audience)
+        # The strategy is remembered for the parts; it is asked for here to save a class message a round trip.
+        audience, _ = await side_by_side(
+            lambda: resolving.resolve(self._directory, event.audience), lambda: self._strategies.allowed(event)
+        )
         if headcount(audience) < FREEZE_PEOPLE_MIN and not self._may_be_begun(event):
             await self._plan_parts(event, audience, stamp)
         else:

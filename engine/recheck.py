@@ -23,16 +23,21 @@ from engine.rules.journal import Journal
 from engine.rules.planes import ENGLISH, Route
 from engine.rules.policy import planes_needed
 from engine.rules.settling import Child
+from engine.side_by_side import side_by_side
 
 
 class Checked(NamedTuple):
-    """What of a slice may go out, and what becomes of the rest; `stamp` says how new this knowledge is."""
+    """What of a slice may go out, and what becomes of the rest.
+
+    `stamp` says how new this knowledge is; `is_touched`, that something about these people has changed since planning.
+    """
 
     send: Roster
     english: Roster  # of all people of the asked blocks: who reads English
     ends: list[Settled]
     held: list[Child]
     stamp: str
+    is_touched: bool
 
 
 class Rechecker:
@@ -56,11 +61,14 @@ class Rechecker:
         """Say who of these people of a claim may be sent to now."""
         piece, event = claim.slice, claim.event
         route = Route(piece.lane, piece.slot)
-        journal = await self._catch_up(piece.stamp)
+        # The journal does not speak of strategies, so neither waits for the other.
+        journal, allowed = await side_by_side(
+            lambda: self._catch_up(piece.stamp), lambda: self._strategies.allowed(event)
+        )
         stamp = journal.newest  # read before anything that is judged by it
         ends: list[Settled] = []
-        allowed = await self._strategies.allowed(event)
-        if route.channel not in allowed or self._is_touched(journal, claim, people):
+        is_touched = self._is_touched(journal, claim, people)
+        if route.channel not in allowed or is_touched:
             people, ends = await self._stand(claim, route, people, allowed)
         is_noisy = quiet.respects_quiet(event.urgency, route.channel)
         now_ms = self._now_ms()
@@ -73,7 +81,7 @@ class Rechecker:
             releases = await resolving.releases(self._directory, hushed, now_ms, event.expires_ms)
             held = recheck.held_children(piece, releases, event.expires_ms)
             people = rosters.minus(people, hushed)
-        return Checked(people, planes[ENGLISH], ends, held, stamp)
+        return Checked(people, planes[ENGLISH], ends, held, stamp, is_touched)
 
     def _is_touched(self, journal: Journal, claim: Claim, people: Roster) -> bool:
         needs = audiences.needs(claim.event.audience)

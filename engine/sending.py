@@ -3,7 +3,7 @@
 1. A claim whose event was stopped or is over ends at once, unsent.
 2. It is cut to its permits; the rest goes back and burns no attempt.
 3. It is checked again: who is no longer entitled is suppressed, who is quiet now is held.
-4. Addresses are read; who has none any more is suppressed(no_endpoint).
+4. Addresses are read meanwhile, and once more where something has changed; who has none is suppressed(no_endpoint).
 5. Where readers differ (badge, names of children), what differs is read (`personal.py`).
 6. Exactly those who remain are marked. A claim that was fenced off meanwhile ends here, unsent.
 7. The lane's sender is handed one batch a language, and answers with one outcome for each endpoint.
@@ -35,6 +35,7 @@ from engine.rules import roster as rosters
 from engine.rules.planes import Route
 from engine.rules.settling import Child
 from engine.settlement import Settler
+from engine.side_by_side import side_by_side
 
 SENDER_FAILED = "sender_failed"
 
@@ -87,8 +88,8 @@ class Sending:
         people, rest = claim.slice.people, Roster()
         if headcount(people) > permits:
             people, rest = rosters.cut(people, permits)
-        checked = await self._rechecker.check(claim, people)
-        endpoints, reached, ends = await self._addressed(claim, checked)
+        checked, endpoints = await self._checked(claim, people)
+        reached, ends = _reached(checked, endpoints)
         children = [*checked.held, recheck.rest_child(claim.slice, rest)] if rest else checked.held
         if not reached:
             await self._settler.settle(claim, ends, children, stamp=checked.stamp)
@@ -101,14 +102,22 @@ class Sending:
             return 0
         return await self._send(claim, reached, endpoints, facts, checked, ends, children)
 
-    async def _addressed(self, claim: Claim, checked: Checked) -> tuple[list[Endpoint], Roster, list[Settled]]:
+    async def _checked(self, claim: Claim, people: Roster) -> tuple[Checked, list[Endpoint]]:
+        """Check a claim again; its addresses are read at the same time, since nearly always nothing has changed.
+
+        Where the journal, which names a change right after it is made, has something about these people, the addresses
+        are read again.
+        """
         route = Route(claim.slice.lane, claim.slice.slot)
-        endpoints = await self._addresses.find(route, checked.send) if checked.send else []
-        if len(endpoints) == headcount(checked.send):
-            return endpoints, checked.send, checked.ends
-        reached = roster_of(endpoint.number for endpoint in endpoints)
-        lost = recheck.suppressed(Reason.NO_ENDPOINT, rosters.minus(checked.send, reached))
-        return endpoints, reached, [*checked.ends, lost]
+        checked, endpoints = await side_by_side(
+            lambda: self._rechecker.check(claim, people), lambda: self._addresses.find(route, people)
+        )
+        if checked.is_touched:
+            endpoints = await self._addresses.find(route, checked.send) if checked.send else []
+        elif checked.send != people:
+            still = frozenset(numbers_of(checked.send))
+            endpoints = [endpoint for endpoint in endpoints if endpoint.number in still]
+        return checked, endpoints
 
     async def _send(
         self,
@@ -156,6 +165,15 @@ class Sending:
             failure = type(error).__name__  # never its text: it may hold an address
         _log.error("the sender of lane %s failed on event %s: %s", piece.lane, claim.event.public_id, failure)
         return [Unknown(reason=SENDER_FAILED)] * len(endpoints)
+
+
+def _reached(checked: Checked, endpoints: Sequence[Endpoint]) -> tuple[Roster, list[Settled]]:
+    """Who has an address, and the ends with those who have none any more."""
+    if len(endpoints) == headcount(checked.send):
+        return checked.send, checked.ends
+    reached = roster_of(endpoint.number for endpoint in endpoints)
+    lost = recheck.suppressed(Reason.NO_ENDPOINT, rosters.minus(checked.send, reached))
+    return reached, [*checked.ends, lost]
 
 
 def by_language(endpoints: Sequence[Endpoint], english: Roster) -> list[tuple[Language, Sequence[Endpoint]]]:

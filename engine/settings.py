@@ -28,6 +28,8 @@ Count = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
 
 ROLES = ("intake", "gateway", "fanout", "upkeep", "dispatch")
+URGENT = "urgent"
+"""A role that may be left out: a dispatcher for emergencies and urgent messages alone."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +68,12 @@ class Metrics(Setting, frozen=True, kw_only=True):
 
 
 class Processes(Setting, frozen=True, kw_only=True):
-    """One entry a process: its roles, joined by `+`. Dispatchers may be as many as there are cores."""
+    """One entry a process: its roles, joined by `+`. Dispatchers may be as many as there are cores.
 
-    layout: tuple[Text, ...] = ("intake+gateway", "fanout+upkeep", "dispatch", "dispatch")
+    A process with the role `urgent` is kept free for emergencies and urgent messages.
+    """
+
+    layout: tuple[Text, ...] = ("intake+gateway", "fanout+upkeep", "urgent", "dispatch", "dispatch")
 
 
 class Dispatch(Setting, frozen=True, kw_only=True):

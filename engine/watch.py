@@ -22,16 +22,25 @@ class Watch:
         self._work = work
         self._look_seconds = look_seconds
         self._waiting: dict[tuple[str, Urgency], int] = {}
+        self._since: dict[tuple[str, Urgency], float] = {}
         self._changed = trio.Event()
 
     def sees(self, lane: str, urgencies: Iterable[Urgency]) -> bool:
         """Whether anything waited there when we last looked."""
         return any(self._waiting.get((lane, urgency)) for urgency in urgencies)
 
+    def waiting(self, lane: str, urgencies: Iterable[Urgency]) -> tuple[int, float]:
+        """How many slices waited there when we last looked, and for how many seconds some have been seen there."""
+        keys = [(lane, urgency) for urgency in urgencies if self._waiting.get((lane, urgency))]
+        if not keys:
+            return 0, 0.0
+        return sum(self._waiting[key] for key in keys), trio.current_time() - min(self._since[key] for key in keys)
+
     def emptied(self, lane: str, urgencies: Iterable[Urgency]) -> None:
         """A claim found less than it asked for: nothing waits there until the next look says so."""
         for urgency in urgencies:
             self._waiting.pop((lane, urgency), None)
+            self._since.pop((lane, urgency), None)
 
     async def wait(self) -> None:
         """Return after the next look or `wake`."""
@@ -61,4 +70,6 @@ class Watch:
         for one in found:
             key = one.lane, one.urgency
             self._waiting[key] = self._waiting.get(key, 0) + one.slices
+        now = trio.current_time()
+        self._since = {key: self._since.get(key, now) for key in self._waiting}
         self.wake()

@@ -14,11 +14,11 @@ from channels.inapp.client import InappSender
 from channels.shared_tokens import SharedTokens
 from channels.webpush.client import WebPushSender, WebPushSettings
 from engine.config_rules import split_address
+from engine.inbox_writes import InboxWrites
 from engine.ports import Sender
 from engine.rules.devices import DeviceRules, PushService
 from engine.rules.quota import usual_burst, within_quota
 from engine.settings import ApnsLane, Config, EmailLane, FcmLane, Lane, WebPushLane
-from queueing.inbox.store import StoreInbox
 from queueing.lanes import LaneLimit
 
 
@@ -30,7 +30,7 @@ class WaysOut:
         inbox: the way out of the lane `inapp`.
     """
 
-    def __init__(self, folder: Path, inbox: StoreInbox) -> None:
+    def __init__(self, folder: Path, inbox: InboxWrites) -> None:
         self._folder = folder
         self._inbox = inbox
         self._tokens = SharedTokens()

@@ -3,5 +3,6 @@
 population/  a seeded model of municipalities, schools, families and their devices; writes NDJSON
 oracle/      what must have happened, one person at a time, against the simulators' ledgers
 bench/       `./klokke bench`: speed, measured beside peers
-demo/        `./klokke demo`: the stage, a school day, the verdict
+stage/       a real engine and simulated providers in a temporary folder
+demo/        `./klokke demo`: a school day on that stage, and the verdict
 """

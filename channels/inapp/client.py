@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import trio
 
 from channels.inapp.answers import ANSWERS
 from engine.outcomes import Outcome
-from engine.ports import Inbox
 from engine.records.errors import StoreUnavailable
-from engine.records.roster import roster_of
+from engine.records.roster import Roster, roster_of
 from engine.records.work import Batch
+
+
+class Putting(Protocol):
+    """The one verb of the port `Inbox` that sending needs."""
+
+    async def deliver(self, event: int, people: Roster, broadcast: bool) -> Roster: ...
 
 
 class InappSender:
     """Puts items into inboxes. Implements `engine.ports.Sender`; addresses of endpoints are not looked at."""
 
-    def __init__(self, inbox: Inbox) -> None:
+    def __init__(self, inbox: Putting) -> None:
         self._inbox = inbox
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

@@ -17,18 +17,19 @@ from cyclopts.validators import Number
 from rich.console import Console
 
 from loadtests.demo import verdict
-from loadtests.demo.api import Api
 from loadtests.demo.cast import choose
-from loadtests.demo.filling import fill
-from loadtests.demo.processes import StageFault
 from loadtests.demo.school_day import Played, scenes
-from loadtests.demo.stage import Stage, stage
 from loadtests.demo.summary import summary
 from loadtests.demo.tables import closing_lines, event_lines, simulators_table
 from loadtests.demo.watching import AllowedLive, is_at_rest, play, replaced, watch
 from loadtests.oracle import posted
 from loadtests.oracle.ledger import LedgerUnreadable
 from loadtests.oracle.verify import Expectations, compare, expectations
+from loadtests.stage.api import Api
+from loadtests.stage.building import Stage, stage
+from loadtests.stage.filling import fill
+from loadtests.stage.processes import StageFault
+from loadtests.stage.settings import StagePlan
 
 LEDGER_FLUSH_SECONDS = 0.5  # simulators write at least every 200 ms
 _INBOX_ITEMS_MAX = 200
@@ -81,9 +82,8 @@ def demo(
     if json_file is not None and not (json_file.parent.is_dir() and os.access(json_file.parent, os.W_OK)):
         raise StageFault(f"--json: there is no folder {json_file.parent} that can be written to")
     console = Console(highlight=False)
-    with stage(
-        is_kept=keep, seed=seed, lease_seconds=lease_seconds, say=lambda text: console.print(f"[dim]{text} ...[/dim]")
-    ) as built:
+    plan = StagePlan("demo", seed=seed, lease_seconds=lease_seconds)
+    with stage(plan, is_kept=keep, say=lambda text: console.print(f"[dim]{text} ...[/dim]")) as built:
         figures = _run(console, built, recipients, seed, years)
         if json_file is not None:
             json_file.write_text(json.dumps(figures, ensure_ascii=False, indent=2) + "\n", "utf-8")

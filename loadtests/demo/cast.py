@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from loadtests.demo.processes import StageFault
+from loadtests.stage.processes import StageFault
 
 _PEOPLE_READ_MAX = 60_000  # the largest municipality comes first; enough to find full classes
 

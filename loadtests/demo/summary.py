@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from loadtests.demo.filling import Filled
 from loadtests.demo.school_day import Played
 from loadtests.demo.verdict import CHANNELS, Check, Report, duplicate_bound, duplicates, lost
 from loadtests.oracle.comparison import Comparison, Fault
 from loadtests.oracle.ledger import CHANNEL_OF_PROVIDER
+from loadtests.stage.filling import Filled
 
 ENDS = ("accepted", "rejected", "expired", "cancelled", "superseded", "dead")
 RATE_SECONDS_MIN = 2.0

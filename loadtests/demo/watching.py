@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.console import Console
 from rich.live import Live
 
-from loadtests.demo.api import Api, Report
 from loadtests.demo.school_day import Played, Scene
 from loadtests.demo.tables import progress_line, progress_table
 from loadtests.oracle import posted
 from loadtests.oracle.posted import Posted
+from loadtests.stage.api import Api, Report
 
 POLL_SECONDS = 0.5
 UNCHANGED_SECONDS_MAX = 40.0  # the first retries come within 30 s

@@ -32,20 +32,25 @@ def society(recipients: int, seed: int, years: int = 0) -> Society:
     return model
 
 
-def population(recipients: int, seed: int, years: int = 0, web_origin: str = "") -> Iterator[tuple[bytes, int]]:
+def population(
+    recipients: int, seed: int, years: int = 0, web_origin: str = "", *, has_quiet_hours: bool = True
+) -> Iterator[tuple[bytes, int]]:
     """Yield (NDJSON text of whole lines, how many of them are people), about a thousand lines at a time.
 
     With `web_origin` some guardians have a browser subscribed at that push service; all else stays the same.
+    `has_quiet_hours=False` leaves everybody's quiet hours out, for benchmarks: nobody is held, whatever the time.
     """
-    return spell(society(recipients, seed, years), seed, web_origin)
+    return spell(society(recipients, seed, years), seed, web_origin, has_quiet_hours=has_quiet_hours)
 
 
-def spell(model: Society, seed: int, web_origin: str = "") -> Iterator[tuple[bytes, int]]:
+def spell(
+    model: Society, seed: int, web_origin: str = "", *, has_quiet_hours: bool = True
+) -> Iterator[tuple[bytes, int]]:
     """Write a society down; gives the same pieces as `population`."""
     yield "".join(_institutions_and_groups(model)).encode(), 0
     yield "".join(_strategies(model)).encode(), 0
     chunk: list[str] = []
-    for line in _people(model, PersonLines(seed, web_origin)):
+    for line in _people(model, PersonLines(seed, web_origin, has_quiet_hours=has_quiet_hours)):
         chunk.append(line)
         if len(chunk) == _LINES_A_CHUNK:
             yield "".join(chunk).encode(), len(chunk)

@@ -119,7 +119,8 @@ class PersonLines:
     `web_origin` is the push service that browsers subscribed at, as `https://localhost:8444`; empty: nobody uses one.
     """
 
-    def __init__(self, seed: int, web_origin: str = "") -> None:
+    def __init__(self, seed: int, web_origin: str = "", *, has_quiet_hours: bool = True) -> None:
+        self._has_quiet_hours = has_quiet_hours
         self._salt = seed.to_bytes(8, "little", signed=True)
         self._web_origin = web_origin
 
@@ -146,7 +147,7 @@ class PersonLines:
             head += self._choices(serial, draws)
         elif not devices:
             return head + "}\n"
-        quiet = _pick(QUIET, draws[3])
+        quiet = _pick(QUIET, draws[3]) if self._has_quiet_hours else ""
         if quiet:
             head += f',"quiet":[{quiet}]'
         return head + "}\n"

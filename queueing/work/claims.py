@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from engine.ports import Ready
 from engine.records.event import SHARD_COUNT, Event
-from engine.records.roster import Roster
+from engine.records.roster import Roster, headcount
 from engine.records.words import Stop, Urgency
 from engine.records.work import SLICE_PEOPLE_MAX, Claim
 from queueing import keys
@@ -35,10 +35,12 @@ class Claims:
         self._events_kept_max = events_kept_max
         self._first_shard = 0
         self._events: dict[int, Event] = {}
+        self._seen: dict[str, list[int]] = {}
 
     async def ready(self) -> list[Ready]:
         """Where work waits: sixteen small reads in one pipeline."""
         replies = await self._link.run([("HGETALL", name) for name in keys.READY])
+        self._seen = _people_by_queue(replies)
         return [one for shard, reply in enumerate(replies) for one in _ready(shard, reply)]
 
     async def claim(
@@ -46,21 +48,47 @@ class Claims:
     ) -> list[Claim]:
         """Claim slices: one round trip to see how many people wait where, one to take them.
 
+        The first claim of a queue after `ready` goes by what that saw, which saves an urgent message the first trip;
+        where others were faster, it looks again.
+
         The first shard moves on from claim to claim, so that no shard is served last for ever.
         """
         queues = [queue_name(lane, urgency) for urgency in urgencies]
-        looks: list[Command] = [("HMGET", name, *(f"p|{queue}" for queue in queues)) for name in keys.READY]
-        waiting = [[int(people or 0) for people in reply] for reply in await self._link.run(looks)]
+        until_ms = now_ms + lease_ms
+        seen = self._take_seen(queues)
+        if seen is not None:
+            claims = await self._take(seen, queues, people_max, worker, until_ms)
+            got = sum(headcount(claim.slice.people) for claim in claims)
+            if got >= min(people_max, sum(map(sum, seen))):
+                return claims
+            return claims + await self._take(await self._look(queues), queues, people_max - got, worker, until_ms)
+        return await self._take(await self._look(queues), queues, people_max, worker, until_ms)
+
+    async def _take(
+        self, waiting: Sequence[Sequence[int]], queues: Sequence[str], people_max: int, worker: str, until_ms: int
+    ) -> list[Claim]:
         self._first_shard = (self._first_shard + 1) % SHARD_COUNT
         takes = list(share_people(waiting, people_max, self._first_shard))
         if not takes:
             return []
         replies = await self._link.run(
-            [_claim(shard, queues[place], people, worker, now_ms + lease_ms) for shard, place, people in takes]
+            [_claim(shard, queues[place], people, worker, until_ms) for shard, place, people in takes]
         )
         return [
             claim for (shard, _, _), reply in zip(takes, replies, strict=True) for claim in self._claims(shard, reply)
         ]
+
+    async def _look(self, queues: Sequence[str]) -> list[list[int]]:
+        looks: list[Command] = [("HMGET", name, *(f"p|{queue}" for queue in queues)) for name in keys.READY]
+        return [[int(people or 0) for people in reply] for reply in await self._link.run(looks)]
+
+    def _take_seen(self, queues: Sequence[str]) -> list[list[int]] | None:
+        """What the last `ready` saw of these queues by shard, once; None when it saw nothing or was asked before."""
+        seen = [self._seen.pop(queue, None) for queue in queues]
+        if not any(seen):
+            return None
+        nobody = [0] * SHARD_COUNT
+        return [list(people) for people in zip(*(one or nobody for one in seen), strict=True)]
 
     async def mark(self, claims: Sequence[tuple[Claim, Roster]], now_ms: int) -> list[bool]:
         """Write ahead who is about to be sent; marks of one claim add up."""
@@ -113,6 +141,17 @@ def share_people(waiting: Sequence[Sequence[int]], people_max: int, first_shard:
             if people > 0:
                 people_max -= people
                 yield shard, place, people
+
+
+def _people_by_queue(replies: Sequence[Sequence[bytes]]) -> dict[str, list[int]]:
+    """Queue -> how many people wait in it, by shard."""
+    found: dict[str, list[int]] = {}
+    for shard, reply in enumerate(replies):
+        for name, value in zip(reply[::2], reply[1::2], strict=True):
+            kind, queue = name.decode().split("|", 1)
+            if kind == "p":
+                found.setdefault(queue, [0] * SHARD_COUNT)[shard] = int(value)
+    return found
 
 
 def _ready(shard: int, reply: Sequence[bytes]) -> Iterator[Ready]:

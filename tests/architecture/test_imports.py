@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "engine/__main__.py": ("engine", "queueing.embedded"),
     "engine/start_checks.py": ("engine", "queueing.embedded"),
     "engine/composition.py": ("engine", "channels", "queueing", "metrics"),
-    "engine/ways_out.py": ("engine", "channels", "queueing.inbox", "queueing.lanes"),
+    "engine/ways_out.py": ("engine", "channels", "queueing.lanes"),
     "engine/": ("engine",),
     "channels/http2/": ("channels.http2",),
     "channels/simulator/": ("channels.simulator",),

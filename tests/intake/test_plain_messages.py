@@ -20,7 +20,7 @@ FULL = {
     "tenant": "0101",
     "data": {
         "audience": {"include": [{"group": "3b", "role": "guardian"}], "exclude": [{"people": ["p-1"]}]},
-        "texts": {"da": {"title": "Tur", "body": "Husk æ"}, "en": {"title": "Trip", "body": ""}},
+        "texts": {"da": {"title": "Tur", "body": "Husk æ"}, "en": {"title": "Trip", "body": "Lunch"}},
         "category": "message",
         "urgency": "normal",
         "link": "/m",

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import trio
 
-from engine.dispatch import Dispatcher, DispatchSettings
+from engine.dispatch import Dispatcher, DispatchSettings, Duty
 from engine.drain import Drain
 from engine.fanout import FanOut
 from engine.outcomes import ACCEPTED, Outcome
@@ -147,7 +147,9 @@ class World:
         await self.fanout.plan(admitted)
         return admitted
 
-    def dispatcher(self, name: str = "w1", personal: PersonalReader | None = None, **changes: Any) -> Dispatcher:
+    def dispatcher(
+        self, name: str = "w1", personal: PersonalReader | None = None, duty: Duty = Duty.ALL, **changes: Any
+    ) -> Dispatcher:
         settings = DispatchSettings(
             **{"lease_seconds": LEASE_SECONDS, "look_seconds": 0.02, "lane_seconds": 0.05, **changes}
         )
@@ -162,6 +164,7 @@ class World:
             lambda: 0.5,
             settings,
             personal=personal,
+            duty=duty,
         )
 
     @asynccontextmanager

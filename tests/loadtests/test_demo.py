@@ -19,18 +19,18 @@ from icalendar import Calendar
 from rich.console import Console
 
 from loadtests.demo import verdict
-from loadtests.demo.api import Api
 from loadtests.demo.cast import choose
-from loadtests.demo.filling import Filled, chunks, fill
-from loadtests.demo.processes import Program, StageFault
 from loadtests.demo.school_day import INVITATION, Played, invitation, scenes
-from loadtests.demo.settings import Addresses, configuration
 from loadtests.demo.summary import rate, summary
 from loadtests.demo.tables import closing_lines, event_lines, progress_table, simulators_table
 from loadtests.demo.verdict import Check
 from loadtests.demo.watching import UNCHANGED_SECONDS_MAX, is_at_rest, play, replaced, watch
 from loadtests.oracle.comparison import Comparison
 from loadtests.oracle.verify import Expectations, compare, expectations
+from loadtests.stage.api import Api
+from loadtests.stage.filling import Filled, chunks, fill
+from loadtests.stage.processes import Program, StageFault
+from loadtests.stage.settings import Addresses, StagePlan, configuration
 from tests.loadtests.naive_engine import KEY, NaiveEngine, serving, write_ledger
 
 RECIPIENTS = 2_000
@@ -339,7 +339,7 @@ def test_the_configuration_is_one_that_the_engine_takes(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     apns, fcm, webpush = (f"https://127.0.0.1:{port}" for port in (1, 2, 4))
     addresses = Addresses(8600, 8601, 9600, apns, fcm, webpush, "127.0.0.1:3")
-    (tmp_path / "klokke.toml").write_text(configuration(addresses, "0" * 64, 30.0), "utf-8")
+    (tmp_path / "klokke.toml").write_text(configuration(addresses, "0" * 64, StagePlan("demo")), "utf-8")
     loaded = load(tmp_path / "klokke.toml")
     phones = {"apns.parent", "apns.staff", "fcm.parent", "fcm.staff"}
     assert set(loaded.lanes) == {*phones, "webpush.demo", "email", "inapp"}

@@ -45,6 +45,19 @@ async def test_a_reclaimed_slice_is_fenced_off_from_its_former_worker(work: Stor
         await claimed(work)
 
 
+async def test_a_claim_that_goes_by_a_look_of_before_finds_what_came_after_others_were_faster(
+    work: StoreWork, store_url: str
+) -> None:
+    slow = StoreWork(Link(store_url))
+    first, second = event("1"), event("2")
+    await planned(work, first)
+    await slow.ready()
+    assert [claim.event.number for claim in await claimed(work)] == [first.number]
+    await planned(work, second)
+    assert [claim.event.number for claim in await claimed(slow)] == [second.number]
+    assert await claimed(slow) == []
+
+
 async def test_the_store_knows_who_has_a_slice_in_hand(work: StoreWork, link: Link) -> None:
     one = await planned(work, event())
     field = (keys.slices(one.shard, one.number), "0w")

@@ -23,7 +23,7 @@ from loadtests.bench.intake.generator import Order
 from loadtests.bench.intake.requests import Load
 from loadtests.bench.intake.world import World, cpu_seconds
 from loadtests.bench.measuring import cores, machine, usage
-from loadtests.demo.processes import StageFault
+from loadtests.stage.processes import StageFault
 
 _RECIPIENTS = 2_000
 _CONNECTIONS = {"singles": 64, "batches": 48}

@@ -22,11 +22,11 @@ import queueing.embedded as embedded
 from loadtests.bench.intake.generator import Order, Result
 from loadtests.bench.intake.requests import Audience, audiences_of
 from loadtests.bench.measuring import usage
-from loadtests.demo.api import Api
-from loadtests.demo.filling import import_file
-from loadtests.demo.processes import Program, StageFault, undisturbed
-from loadtests.demo.stage import free_ports
 from loadtests.population.lines import population
+from loadtests.stage.api import Api
+from loadtests.stage.building import free_ports
+from loadtests.stage.filling import import_file
+from loadtests.stage.processes import Program, StageFault, undisturbed
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 20.0

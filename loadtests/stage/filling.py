@@ -11,9 +11,9 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from loadtests.demo.api import Api
-from loadtests.demo.processes import StageFault
 from loadtests.population.lines import population
+from loadtests.stage.api import Api
+from loadtests.stage.processes import StageFault
 
 CHUNK_BYTES = 4 * 1024 * 1024  # the intake takes 8 MiB at once
 _PLAIN_LINES = 10
@@ -28,12 +28,20 @@ class Filled(NamedTuple):
 
 
 def fill(
-    console: Console, api: Api, file: Path, *, recipients: int, seed: int, years: int, web_origin: str = ""
+    console: Console,
+    api: Api,
+    file: Path,
+    *,
+    recipients: int,
+    seed: int,
+    years: int,
+    web_origin: str = "",
+    has_quiet_hours: bool = True,
 ) -> Filled:
     """Write the population to `file` and import it; every line must be taken."""
     started = time.monotonic()
     with progress(console, "making people", recipients) as advance, file.open("wb") as out:
-        for text, people in population(recipients, seed, years, web_origin):
+        for text, people in population(recipients, seed, years, web_origin, has_quiet_hours=has_quiet_hours):
             out.write(text)
             advance(people)
     generated = time.monotonic()

@@ -1,6 +1,6 @@
 """Builds the stage in a temporary folder: keys, simulated providers, configuration, engine. Takes it down again.
 
-Everything is made at run time; nothing outside the folder is touched. Every process dies with the demo.
+Everything is made at run time; nothing outside the folder is touched. Every process dies with the one that built it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from loadtests.demo.processes import Program, StageFault, undisturbed
-from loadtests.demo.settings import KEY_ID, PROJECT, TEAM_ID, TOPICS, Addresses, configuration
+from loadtests.stage.processes import Program, StageFault, undisturbed
+from loadtests.stage.settings import KEY_ID, PROJECT, TEAM_ID, TOPICS, Addresses, StagePlan, configuration
 
 START_SECONDS_MAX = 60.0
 SIMULATOR_SECONDS_MAX = 20.0
 STOP_SECONDS_MAX = 45.0  # the engine drains what is in hand, the store writes what it holds
+STORE_FOLDER = "store"  # as the configuration names it
+_RUNS_FROM, _RUNS_UNTIL = 9_600, 30_000  # below the ports that the kernel gives away
 _METRICS_PORTS = 16  # counted up from the first
 
 
@@ -53,6 +55,10 @@ class Stage(NamedTuple):
     def posted_folder(self) -> Path:
         return self.folder / "posted"
 
+    @property
+    def store_folder(self) -> Path:
+        return self.folder / STORE_FOLDER
+
     def check(self) -> None:
         """Raise StageFault when any program has ended."""
         for program in self.programs:
@@ -60,17 +66,17 @@ class Stage(NamedTuple):
 
 
 @contextmanager
-def stage(*, is_kept: bool, seed: int, lease_seconds: float, say: Callable[[str], None]) -> Iterator[Stage]:
+def stage(plan: StagePlan, *, is_kept: bool, say: Callable[[str], None]) -> Iterator[Stage]:
     """Build the stage; take it down at the end, whatever happened. The folder stays when `is_kept` or after a fault."""
     remove = not is_kept
     with _signals_as_ctrl_c():
-        folder = Path(tempfile.mkdtemp(prefix="klokke-demo-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"klokke-{plan.name}-"))
         try:
             (folder / "posted").mkdir()
             with ExitStack() as undo:
                 programs: list[Program] = []
                 undo.callback(_stop, programs, say)
-                yield _build(folder, programs, seed, lease_seconds, say)
+                yield _build(folder, programs, plan, say)
         except StageFault:
             remove = False  # the logs that the message names
             raise
@@ -79,7 +85,7 @@ def stage(*, is_kept: bool, seed: int, lease_seconds: float, say: Callable[[str]
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: float, say: Callable[[str], None]) -> Stage:
+def _build(folder: Path, programs: list[Program], plan: StagePlan, say: Callable[[str], None]) -> Stage:
     say("making keys")
     api_key = secrets.token_urlsafe(32)
     _write_secret(folder / "api.key", api_key.encode())
@@ -90,7 +96,6 @@ def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: floa
     fcm_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     fcm_public = _write_pair(folder / "fcm.key", fcm_key)
     say("starting the simulated providers")
-    ledgers = {name: folder / f"{name}.tsv" for name in ("apns", "fcm", "webpush", "smtp")}
     topics = [option for topic in TOPICS.values() for option in ("--topic", topic)]
     options = {
         "apns": ["--public-key", str(apns_public), "--key-id", KEY_ID, "--team-id", TEAM_ID, *topics],
@@ -98,14 +103,23 @@ def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: floa
         "webpush": ["--vapid-key", _application_server_key(vapid_key)],
         "smtp": [],
     }
-    urls = {}
+    if not plan.has_email:
+        del options["smtp"]
+    if not plan.has_browsers:
+        del options["webpush"]
+    ledgers = {name: folder / f"{name}.tsv" for name in options}
+    urls = {"smtp": "", "webpush": ""}
     for name, ledger in ledgers.items():  # one after the other: the first makes the certificates
-        arguments = [name, "--ledger", str(ledger), "--tls-folder", str(folder / "tls"), "--seed", str(seed)]
-        module = ["channels.simulator", *arguments, *options[name]]
+        arguments = [name, "--ledger", str(ledger), "--tls-folder", str(folder / "tls"), "--seed", str(plan.seed)]
+        mode = ["--mode", "accept-all"] if plan.is_accept_all else []
+        module = ["channels.simulator", *arguments, *mode, *options[name]]
         with undisturbed():
             program = Program(f"the simulated {name}", module, folder / f"{name}.log", announces=True)
             programs.append(program)
         urls[name] = str(program.announcement(SIMULATOR_SECONDS_MAX)["url"])
+    if plan.store is not None:
+        say("copying the stored people")
+        shutil.copytree(plan.store, folder / STORE_FOLDER, ignore=shutil.ignore_patterns("*.sock"))
     api_port, gateway_port = free_ports(2)
     addresses = Addresses(
         api_port,
@@ -119,7 +133,7 @@ def _build(folder: Path, programs: list[Program], seed: int, lease_seconds: floa
     _write_service_account(folder, addresses.fcm_url)
     config = folder / "klokke.toml"
     key_sha256 = hashlib.sha256(api_key.encode()).hexdigest()
-    config.write_text(configuration(addresses, key_sha256, lease_seconds), "utf-8")
+    config.write_text(configuration(addresses, key_sha256, plan), "utf-8")
     say("starting the engine")
     with undisturbed():
         engine = Program("the engine", ["engine", "run", "--config", str(config)], folder / "engine.log")
@@ -195,8 +209,11 @@ def free_ports(count: int) -> list[int]:
 
 
 def _free_run(count: int) -> int:
-    """The first of so many free ports in a row."""
-    for first in range(9600, 60_000, count):
+    """The first of so many free ports in a row; looked for from a random place on, since others may look just now."""
+    places = range(_RUNS_FROM, _RUNS_UNTIL, count)
+    start: int = secrets.randbelow(len(places))
+    starts: list[int] = [*places[start:], *places[:start]]
+    for first in starts:
         with ExitStack() as held:
             try:
                 for port in range(first, first + count):
@@ -209,7 +226,7 @@ def _free_run(count: int) -> int:
 
 @contextmanager
 def _signals_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the demo as Ctrl-C does; SIGINT too where a shell had it ignored (`&`)."""
+    """Let SIGTERM and a closed terminal end the run as Ctrl-C does; SIGINT too where a shell had it ignored (`&`)."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
-from loadtests.demo.processes import StageFault
+from loadtests.stage.processes import StageFault
 
 Report = dict[str, Any]
 PATIENCE_SECONDS = 30.0

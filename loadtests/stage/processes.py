@@ -113,7 +113,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def _in_the_child() -> None:
-    """Before the program runs: let signals through again; ask for SIGTERM when the demo dies, however (Linux only)."""
+    """Before the program runs: let signals through again; ask for SIGTERM when our parent dies (Linux only)."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
