@@ -19,8 +19,9 @@ from engine.intake.icalendar_in import entry_from_icalendar
 from engine.intake.keys import Service
 from engine.intake.moments import BadMoment
 from engine.intake.scoping import audience_faults, tenant_of, term_faults
-from engine.intake.wire import AudienceIn, CalendarData, EntryIn, Instant, TermIn, TextsIn
+from engine.intake.wire import AudienceIn, Body, CalendarData, EntryIn, Instant, TermIn, TextsIn
 from engine.records.event import Audience, CalendarEntry, Content, Event, Term, Text
+from engine.records.forms import READABLE
 from engine.records.words import Category, Kind, Language, Urgency
 from engine.rules.numbering import propose_number
 
@@ -68,6 +69,7 @@ def drafted(raw: Any, pointer: str, service: Service, now_ms: int, draw: int) ->
     kind = Kind(envelope.type)
     faults = audience_faults(data.audience, f"{inside}/audience", service, tenant)
     faults += _tenant_faults(tenant, pointer)
+    faults += _text_faults(data.texts, inside)
     asked, late = _expiry(data.expires, f"{inside}/expires", now_ms)
     entry: CalendarEntry | None = None
     if isinstance(data, CalendarData):
@@ -144,6 +146,20 @@ def fingerprint_of(event: Event, asked_expiry_ms: int | None) -> bytes:
     return blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
 
 
+def _text_faults(texts: TextsIn | None, pointer: str) -> list[Fault]:
+    if texts is None:
+        return []
+    faults = _body_faults(texts.da.body, pointer, "da")
+    return faults + _body_faults(texts.en.body, pointer, "en") if texts.en is not None else faults
+
+
+def _body_faults(body: str, pointer: str, language: str) -> list[Fault]:
+    """A body of blanks or zero-width marks rings for nothing. Hot: most begin with a letter of ASCII."""
+    if "!" <= body[0] <= "~" or READABLE.search(body):
+        return []
+    return [Fault(f"{pointer}/texts/{language}/body", "pattern", "must be text with something to read")]
+
+
 def _expiry(text: str | None, pointer: str, now_ms: int) -> tuple[int | None, list[Fault]]:
     """The expiry asked for, and what time has to say against it; None with faults where it names no instant."""
     if text is None:
@@ -214,10 +230,21 @@ def _faults_of_parts(raw: Any, pointer: str, service: Service, now_ms: int) -> l
     faults += _tenant_faults(found, pointer)
     if isinstance(data.get("expires"), str) and converted(data["expires"], Instant):
         faults += _expiry(data["expires"], at(inside, "expires"), now_ms)[1]
+    faults += _body_part_faults(data.get("texts"), inside)
     entry = converted(data.get("calendar"), EntryIn)
     if entry is not None:
         faults += entry_from_json(entry, at(inside, "calendar")).faults
     return faults + _term_part_faults(data.get("audience"), at(inside, "audience"), service, found)
+
+
+def _body_part_faults(texts: Any, pointer: str) -> list[Fault]:
+    faults: list[Fault] = []
+    for language in Language:
+        text = texts.get(language.value) if isinstance(texts, dict) else None
+        body = converted(text.get("body"), Body) if isinstance(text, dict) else None
+        if body is not None:
+            faults += _body_faults(body, pointer, language.value)
+    return faults
 
 
 def _term_part_faults(audience: Any, pointer: str, service: Service, tenant: str | Fault) -> list[Fault]:

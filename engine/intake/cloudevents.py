@@ -61,6 +61,8 @@ def _plain_message(body: bytes) -> MessageEvent | None:
     """
     if (b"\\" in body and _TELLING_ESCAPE.search(body)) or b"\x7f" in body:
         return None
+    if b"\xc2" in body and _C1.search(body):  # the first byte is rare in Danish and in English
+        return None
     try:
         message = _MESSAGE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -119,5 +121,6 @@ _BATCH = msgspec.json.Decoder(list[msgspec.Raw])
 _MESSAGE = msgspec.json.Decoder(MessageEvent)
 _encode = msgspec.json.Encoder().encode
 _TELLING_ESCAPE = re.compile(rb'\\[ubf"]')  # may be a quote, half a surrogate pair, a control character
+_C1 = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F, which `strict_json` refuses
 _DEFAULT_CATEGORY = (b'"category":"message"', b'"category": "message"')
 _DEFAULT_URGENCY = (b'"urgency":"normal"', b'"urgency": "normal"')

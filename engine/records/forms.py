@@ -7,6 +7,8 @@ a key.
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Meta
 
 _SENTENCES: dict[str, str] = {}
@@ -35,6 +37,7 @@ END = r"$(?!\n)"
 
 _BLANK = r"\s\u200b-\u200d\u2060\ufeff"
 VISIBLE = f"(?=[{_BLANK}]*[^{_BLANK}])"  # a title of blanks or zero-width marks rings for nothing
+READABLE = re.compile(f"[^{_BLANK}]")
 LINE_LETTER = r"[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]"  # no line breaks (header injection), no bidi marks
 ONE_LINE = (
     "one line with something to read: no line breaks, control characters or marks that turn the writing direction"

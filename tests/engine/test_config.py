@@ -205,6 +205,21 @@ def test_faulty_manners_of_an_fcm_lane_are_named(folder: Path, lines: str, fault
     assert [found for found in faults_of(folder, FCM_LANE + lines) if found.startswith(fault)]
 
 
+def test_lanes_that_only_collide_with_another_are_still_looked_at(folder: Path) -> None:
+    text = FCM_LANE + FCM_LANE[FCM_LANE.index("[lanes") :].replace("fcm.parent", "fcm.staff")
+    for name in ("webpush.a", "webpush.b"):
+        text += WEB_LANE.format(name=name, origin="https://push.example", subject="mailto:a@b.dk")
+    (folder / "klokke.toml").write_text(text)
+    reading = config.examine(folder / "klokke.toml")
+    assert [fault.split(": ")[0] for fault in reading.faults] == [
+        'lanes."fcm.staff".quota_per_minute',
+        'lanes."webpush.b".origin',
+    ]
+    assert list(reading.config.lanes) == ["fcm.parent", "fcm.staff", "webpush.a", "webpush.b"]
+    found = start_faults(folder, reading.config, check_only=True)
+    assert 'lanes."webpush.a".vapid_key_file' in [fault.split(": ")[0] for fault in found]
+
+
 def test_an_fcm_lane_has_a_quota_and_a_ramp_unless_it_says_otherwise(folder: Path) -> None:
     path = folder / "klokke.toml"
     path.write_text(FCM_LANE)

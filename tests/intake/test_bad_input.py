@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -160,11 +161,11 @@ async def test_all_violations_are_listed_and_no_value_is_echoed(api: Town) -> No
         ],
         ({"texts": {"da": {"title": "  ", "body": "b"}}}, "/data/texts/da/title", "pattern"),
         ({"texts": {"da": {"title": "\u200b\ufeff", "body": "b"}}}, "/data/texts/da/title", "pattern"),
-        ({"texts": {"da": {"title": "a\u0085b", "body": "b"}}}, "/data/texts/da/title", "pattern"),
         ({"texts": {"da": {"title": "a\u2066b", "body": "b"}}}, "/data/texts/da/title", "pattern"),
         ({"texts": {"da": {"title": "a", "body": ""}}}, "/data/texts/da/body", "too-short"),
         ({"texts": {"da": {"title": "a", "body": " \n\t\u00a0"}}}, "/data/texts/da/body", "pattern"),
-        ({"texts": {"da": {"title": "a", "body": "b\u0085"}}}, "/data/texts/da/body", "pattern"),
+        ({"texts": {"da": {"title": "a", "body": "b"}, "en": {"title": "a", "body": "\u200b\u2003"}}},
+         "/data/texts/en/body", "pattern"),
         ({"texts": {"da": {"title": "a", "body": "b" * 10_001}}}, "/data/texts/da/body", "too-long"),
         ({"sender": " "}, "/data/sender", "pattern"),
         ({"audience": {"include": [{"municipality": "9999"}]}}, "/data/audience/include/0/municipality", "pattern"),
@@ -188,6 +189,24 @@ async def test_a_schema_violation_gets_422_with_its_pointer(
     async with api.client() as client:
         document = problem(await post(client, message(**change)), 422, "invalid")
     assert codes(document) == {pointer: code}
+
+
+async def test_a_body_with_nothing_to_read_is_said_together_with_faults_of_the_form(api: Town) -> None:
+    texts = {"da": {"title": "a", "body": "\u200b"}, "en": {"title": " ", "body": "\u2003"}}
+    async with api.client() as client:
+        document = problem(await post(client, message(texts=texts, sender=" ")), 422, "invalid")
+    wrong = ("sender", "texts/da/body", "texts/en/title", "texts/en/body")
+    assert codes(document) == {f"/data/{path}": "pattern" for path in wrong}
+
+
+@pytest.mark.parametrize("texts", [{"title": "a\u0085b", "body": "b"}, {"title": "a", "body": "b\u0085"}])
+@pytest.mark.parametrize("ascii", [True, False])
+async def test_a_control_character_is_malformed_however_it_is_written(
+    api: Town, texts: dict[str, str], ascii: bool
+) -> None:
+    body = json.dumps(message(texts={"da": texts}), ensure_ascii=ascii).encode()
+    async with api.client() as client:
+        problem(await post(client, body), 400, "malformed-json")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,8 @@ MEMBERS = st.sampled_from(
             '"thread":"\\":"',
             '"thread":": "',
             '"thread":"\x7f"',
+            '"thread":"\x85"',
+            '"thread":"\xa0§x"',
             '"thread":"\ud8ff"',
         ),
         *(

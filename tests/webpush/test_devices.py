@@ -45,6 +45,31 @@ def test_an_endpoint_of_an_allowed_origin_is_taken(endpoint: str) -> None:
     assert RULES.lane_of(browser().device(endpoint)) == "webpush.all"
 
 
+@pytest.mark.parametrize(
+    ("platform", "app", "sentence"),
+    [
+        (Platform.IOS, "parent", None),
+        (Platform.ANDROID, "staff", None),
+        (Platform.IOS, "staff", "no lane for this app on ios; must be one of parent, pupil"),
+        (Platform.ANDROID, "parent", "no lane for this app on android; must be one of staff"),
+    ],
+)
+def test_a_phone_is_taken_where_a_lane_reaches_its_app(platform: Platform, app: str, sentence: str | None) -> None:
+    lanes = ["apns.parent", "apns.pupil", "fcm.staff", "webpush.all", "email"]
+    rules = DeviceRules([PushService("webpush.all", ORIGIN)], lanes)
+    device = Device(platform=platform, app=app, token=TOKEN)
+    fault = rules.fault_of(device)
+    if sentence is None:
+        assert fault is None
+    else:
+        assert fault is not None
+        assert fault.field == "app"
+        assert fault.sentence.endswith(sentence)
+    assert rules.fault_of_kept(device) is None
+    assert DeviceRules().fault_of(device) is None
+    assert rules.fault_of(browser().device(ENDPOINT)) is None
+
+
 @given(
     st.text(max_size=80) | st.text("htps:/@.#?%\\ \n0123456789abexmlpush[]", max_size=60).map("https://push".__add__)
 )

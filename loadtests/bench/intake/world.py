@@ -27,6 +27,7 @@ from loadtests.stage.api import Api
 from loadtests.stage.building import free_ports
 from loadtests.stage.filling import import_file
 from loadtests.stage.processes import Program, StageFault, undisturbed
+from loadtests.stage.settings import TOPICS
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 20.0
@@ -59,6 +60,20 @@ scopes = ["events", "directory", "inbox", "ask"]
 [lanes.inapp]
 provider = "inapp"
 """
+# No process here sends: these lanes only say which phones are taken, and no file of theirs is read.
+_PHONE_LANES = """
+[lanes."apns.{app}"]
+provider = "apns"
+topic = "{app}"
+team_id = "TEAM123456"
+key_id = "KEY1234567"
+key_file = "ticket.key"
+
+[lanes."fcm.{app}"]
+provider = "fcm"
+service_account_file = "ticket.key"
+quota_per_minute = 300000
+"""
 
 
 class World:
@@ -81,7 +96,8 @@ class World:
                 gateway_port=gateway_port,
                 metrics_port=metrics_port,
                 key_sha256=hashlib.sha256(self.api_key.encode()).hexdigest(),
-            ),
+            )
+            + "".join(_PHONE_LANES.format(app=app) for app in TOPICS),
             "utf-8",
         )
         self.intake = self.program(
