@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import trio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
@@ -33,10 +34,16 @@ from channels.simulator.provider_tokens import PublicKey
 from channels.simulator.providers import PushProvider
 from channels.simulator.script import Script, check
 from channels.simulator.serving import Provider, Server, listen
+from channels.simulator.webpush import WebPush
+from channels.simulator.webpush_keys import subscription
+from channels.webpush.client import WebPushSender, WebPushSettings
 from engine.outcomes import Outcome
 from engine.ports import Sender
+from engine.records.person import Subscription
+from engine.records.web_push import pack
 from tests.channels.meanings import fault, gone, later, park, quota, slow
 from tests.channels.test_push_clients import ec_key, pem, rsa_key
+from tests.webpush.browsers import application_key, vapid_pem
 
 STREAMS = 100
 TOPIC, KEY_ID, TEAM_ID, PROJECT = "dk.klokke.parent", "KEY4567890", "TEAM567890", "klokke-test"
@@ -97,19 +104,29 @@ class Simulated:
         return [dict(zip(heading.lstrip("#").split("\t"), line.split("\t"), strict=True)) for line in lines]
 
 
+def ledger_name(address: bytes) -> str:
+    """How the simulator's ledger calls an address: the token, or the last part of a browser's endpoint."""
+    return address.rpartition(b"/")[2].decode()
+
+
 class Wanted(NamedTuple):
-    """A scripted answer, and what it must come to; `sends` is how often a push is sent for it."""
+    """A scripted answer to `pushes` of a batch, and what it must come to; `sends` is how often each is sent for it."""
 
     status: int
     reason: str
     retry_after: int | str
     outcome: Outcome
     sends: int = 1
+    pushes: int = 3
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One push channel."""
+    """One push channel.
+
+    `token` names a device as the simulator's ledger does; `address` makes of it what the store keeps for a lane to this
+    URL; `accepted` is the status of success.
+    """
 
     name: str
     lane: str
@@ -119,9 +136,14 @@ class Kind:
     sender: Callable[[str, Path], Sender]
     wanted: Callable[[], Sequence[Wanted]]
     gone: tuple[int, str]  # status and reason of an address that is no more
+    address: Callable[[str, bytes], bytes] = lambda url, token: token
+    accepted: str = "200"
 
     def tokens(self, count: int, start: int = 0) -> list[bytes]:
         return [self.token(start + index) for index in range(count)]
+
+    def addresses(self, url: str, count: int, start: int = 0) -> list[bytes]:
+        return [self.address(url, token) for token in self.tokens(count, start)]
 
     @asynccontextmanager
     async def simulated(self, folder: Path) -> AsyncIterator[Simulated]:
@@ -256,6 +278,65 @@ def fcm_wanted() -> list[Wanted]:
     ]
 
 
+# --- Web Push ---
+
+
+def webpush_service(ledger: Ledger, url: str) -> WebPush:
+    return WebPush(ledger, origins=[url], validating=True, key=application_key(), streams=STREAMS)
+
+
+def webpush_settings(url: str, ca_file: Path, private_key_pem: bytes = b"") -> WebPushSettings:
+    return WebPushSettings(
+        origin=url, private_key_pem=private_key_pem or vapid_pem(), subject="mailto:operator@example.dk",
+        ca_file=str(ca_file), allow_private=True, connections_max=2,
+    )  # fmt: skip
+
+
+def webpush_sender(url: str, ca_file: Path) -> WebPushSender:
+    return WebPushSender(webpush_settings(url, ca_file))
+
+
+def webpush_address(url: str, token: bytes) -> bytes:
+    return pack("parent", msgspec.convert(subscription(url, token.decode()), Subscription))
+
+
+def webpush_wanted() -> list[Wanted]:
+    """The push services' statuses (provider-semantics 3). The service took a push just before each of them."""
+    other_key = gone("subscribed_with_another_key")
+    keys = (
+        (403, "the VAPID credentials do not correspond to those of the subscription"),  # Google, and RFC 8292
+        (401, "VAPID public key mismatch"),  # Mozilla
+        (400, "VapidPkHashMismatch"),  # Apple
+    )
+    return [
+        Wanted(302, "", "", later("redirect_refused")),
+        Wanted(400, "BadTtl", "", fault("bad_request")),
+        Wanted(401, "Unauthorized", "", later("vapid_token_refused"), 2),  # a renewed token was refused as well
+        Wanted(401, "Unauthorized", "", later("vapid_token_refused")),  # renewed just now
+        Wanted(401, "Unauthorized", "", park("vapid_refused"), pushes=8),
+        *(Wanted(status, reason, "", other_key) for status, reason in keys),
+        *(Wanted(status, reason, "", park("vapid_refused"), pushes=8) for status, reason in keys),
+        Wanted(404, "NotFound", "", gone("not_found")),
+        Wanted(405, "MethodNotAllowed", "", fault("method_not_allowed")),
+        Wanted(406, "", "", slow("too_many_requests", True)),
+        Wanted(410, "Gone", "", gone("gone")),
+        Wanted(411, "", "", fault("bad_request")),
+        Wanted(413, "TooLarge", "", fault("payload_too_large"), 2),
+        Wanted(415, "", "", fault("bad_request")),
+        Wanted(429, "", "", slow("too_many_requests", True)),
+        Wanted(429, "", 17, slow("too_many_requests", True, 17.0)),
+        Wanted(429, "", _http_date(7_200), slow("too_many_requests", True, 3_600.0)),
+        Wanted(500, "", "", later("internal")),
+        Wanted(502, "", "", later("unavailable")),
+        Wanted(503, "", 120, slow("unavailable", True, 120.0)),  # what Mozilla says
+        Wanted(503, "", 0, slow("unavailable", True, 1.0)),
+        Wanted(503, "", "soon", later("unavailable")),
+        Wanted(504, "", "", later("unavailable")),
+        Wanted(418, "Teapot", "", later("unrecognised_4xx")),
+        Wanted(507, "", "", later("unrecognised_5xx")),
+    ]
+
+
 KINDS = (
     Kind(
         name="apns",
@@ -276,5 +357,17 @@ KINDS = (
         sender=fcm_sender,
         wanted=fcm_wanted,
         gone=(404, "UNREGISTERED"),
+    ),
+    Kind(
+        name="webpush",
+        lane="webpush.test",
+        token=lambda n: b"0browser-%06d" % n,
+        service=webpush_service,
+        speaks_http1=True,
+        sender=webpush_sender,
+        wanted=webpush_wanted,
+        gone=(410, "Gone"),
+        address=webpush_address,
+        accepted="201",
     ),
 )

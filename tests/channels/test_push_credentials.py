@@ -29,6 +29,7 @@ from channels.simulator.fcm import Fcm
 from channels.simulator.header_table import Field
 from channels.simulator.ledger import Ledger
 from channels.simulator.service import Fate
+from channels.simulator.webpush import WebPush
 from engine.outcomes import ACCEPTED, Outcome, Unreachable
 from engine.ports import Sender
 from tests.channels.events import EVENT, batch_of, changed
@@ -44,12 +45,14 @@ from tests.channels.kinds import (
     apns_settings,
     fcm_settings,
     public,
+    webpush_sender,
 )
 from tests.channels.peer import Line, Peer, Request
 from tests.channels.sending import batch, sending_to
 from tests.channels.test_push_clients import ec_key, pem, rsa_key
+from tests.webpush.browsers import application_key
 
-APNS, FCM = KINDS[0], KINDS[1]
+APNS, FCM, WEBPUSH = KINDS
 
 
 class RevokingApns(Apns):
@@ -82,6 +85,28 @@ class WatchedFcm(Fcm):
         return None
 
 
+class RevokingWebPush(WebPush):
+    """A push service that notes the tokens it is shown, and refuses some of them as the test says."""
+
+    refusal = Fate(401, "VapidExpired")
+
+    def __init__(self, ledger: Ledger, url: str) -> None:
+        super().__init__(ledger, origins=[url], validating=True, key=application_key(), streams=STREAMS)
+        self.shown: set[bytes] = set()
+        self.revoked: set[bytes] = set()
+        self.revokes_all = False
+
+    def quick(self, voucher: object, values: Sequence[bytes], body: bytes) -> Ready | None:
+        return None  # every request is judged in full
+
+    def answer(self, fields: Sequence[Field], body: bytes, fate: Fate | None) -> Answer:
+        shown = dict(fields)[b"authorization"]
+        self.shown.add(shown)
+        if self.revokes_all or shown in self.revoked:
+            fate = self.refusal
+        return super().answer(fields, body, fate)
+
+
 def watched_fcm(ledger: Ledger, url: str) -> WatchedFcm:
     oauth = CountedOAuth(public("rsa"), 3_600, {f"{url}/token"}.__contains__)
     service = WatchedFcm(ledger, oauth, validating=True, project=PROJECT, streams=STREAMS)
@@ -89,13 +114,13 @@ def watched_fcm(ledger: Ledger, url: str) -> WatchedFcm:
     return service
 
 
-async def storm(kind: Kind, lanes: Sequence[Sender], batches: int, size: int) -> list[Outcome]:
-    """Send many batches on several lanes at once."""
+async def storm(kind: Kind, lanes: Sequence[Sender], batches: int, size: int, url: str = "") -> list[Outcome]:
+    """Send many batches on several lanes at once; `url` is the simulator's, where addresses hold it."""
     outcomes: list[Outcome] = []
 
     async def send(lane: Sender, number: int) -> None:
         event = changed(EVENT, number=EVENT.number + number)
-        outcomes.extend(await lane.send(batch_of(kind.tokens(size, number * size), event, kind.lane, 8.0)))
+        outcomes.extend(await lane.send(batch_of(kind.addresses(url, size, number * size), event, kind.lane, 8.0)))
 
     async with trio.open_nursery() as nursery:
         for number in range(batches):
@@ -144,6 +169,31 @@ async def test_a_401_storm_on_two_lanes_of_one_service_account_makes_one_renewal
         parked = Unreachable(reason="UNAUTHENTICATED", park=True)
         assert set(await storm(kind, lanes, 4, 50)) == {parked}
         assert service.oauth.given == 2
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, "VapidExpired"), (403, "OtherVapidKey")])
+async def test_a_401_or_403_storm_on_two_web_push_lanes_makes_one_renewal_a_token(
+    status: int, reason: str, tmp_path: Path
+) -> None:
+    """Each lane has a token of its own, since a token names the push service."""
+    kind = Kind(**{**vars(WEBPUSH), "service": RevokingWebPush})
+    async with kind.simulated(tmp_path) as simulated, trio.open_nursery() as nursery:
+        service: RevokingWebPush = simulated.service
+        service.refusal = Fate(status, reason)
+        lanes = [webpush_sender(simulated.url, simulated.ca_file) for _ in range(2)]
+        for lane in lanes:
+            await nursery.start(lane.run)
+        assert set(await storm(kind, lanes, 2, 5, simulated.url)) == {ACCEPTED}
+        assert len(service.shown) == 2
+        service.revoked |= service.shown
+        assert await storm(kind, lanes, 6, 100, simulated.url) == [ACCEPTED] * 600
+        assert sum(row["reason"] == reason for row in simulated.rows()) >= 200  # at least a batch of each lane
+        assert len(service.shown) == 4
+        service.revokes_all = True  # now something is wrong that no renewal mends
+        parked = Unreachable(reason="vapid_refused", park=True)
+        assert set(await storm(kind, lanes, 4, 30, simulated.url)) == {parked}
+        assert len(service.shown) == 4
         nursery.cancel_scope.cancel()
 
 
