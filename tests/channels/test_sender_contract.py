@@ -18,7 +18,8 @@ from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Un
 from engine.ports import Sender
 from engine.records.work import Batch, delivery_ids
 from tests.channels.events import EVENT, batch_of, changed
-from tests.channels.kinds import KINDS, Kind, Simulated, ledger_name
+from tests.channels.kinds import KINDS
+from tests.channels.simulated import Kind, Simulated, ledger_name
 
 LATE_SECONDS = 0.75
 """How much later than its deadline a batch may come back on a busy machine: the pool looks every 50 ms."""

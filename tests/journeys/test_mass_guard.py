@@ -41,17 +41,15 @@ from tests.channels.kinds import (
     TEAM_ID,
     TOPIC,
     CountedOAuth,
-    Kind,
-    Simulated,
     apns_service,
     apns_settings,
     fcm_service,
     fcm_settings,
-    ledger_name,
     public,
     webpush_service,
     webpush_settings,
 )
+from tests.channels.simulated import Kind, Simulated, ledger_name
 from tests.channels.test_push_clients import ec_key, pem
 from tests.journeys.engine_world import APNS, FCM, LANES, World, pupil
 
