@@ -1,7 +1,8 @@
 """What each answer of a push service means. Pure: a table by status, and one judgement that needs more than one answer.
 
 Sources: RFC 8030 (sections 5, 7.3, 8.4), RFC 8292 section 4.2, autopush's error page; the actions are ours. Bodies are
-for people and differ from service to service, so only the status counts.
+for people and differ from service to service, so only the status counts, but for two: a subscription made with another
+key gets 403 of Google and in the RFC, 401 of Mozilla (autopush, `VapidError::KeyMismatch`), 400 of Apple.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from channels.wire_outcomes import retry_after_seconds, unrecognised
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Throttled, Unreachable
 
 KEY_REFUSED = Unreachable(reason="vapid_refused", park=True)
-KEY_DOUBTED = Unreachable(reason="vapid_refused")
+KEY_DOUBTED = Unreachable(reason="vapid_refused")  # our key's fault or one subscription's: `KeyStanding` tells
+TOKEN_DOUBTED = Unreachable(reason="vapid_token_refused")  # never a subscription's fault
+DOUBTS = (KEY_DOUBTED, TOKEN_DOUBTED)
 OTHER_KEY = Rejected(reason="subscribed_with_another_key", endpoint_gone=True)
 TOO_LARGE = Rejected(reason="payload_too_large", our_fault=True)
 TOO_MANY = Throttled(reason="too_many_requests", lane_wide=True)
@@ -28,8 +31,8 @@ TABLE: dict[int, Outcome] = {
     307: Unreachable(reason="redirect_refused"),
     308: Unreachable(reason="redirect_refused"),
     400: Rejected(reason="bad_request", our_fault=True),  # TTL, Topic, encryption: never the endpoint's fault
-    401: KEY_REFUSED,  # after a renewed token was refused too: look at our clock and key
-    403: KEY_DOUBTED,  # or OTHER_KEY, or KEY_REFUSED: `KeyStanding`
+    401: TOKEN_DOUBTED,  # after a renewed token was refused too; KEY_REFUSED if it goes on
+    403: KEY_DOUBTED,  # or OTHER_KEY, or KEY_REFUSED
     404: Rejected(reason="not_found", endpoint_gone=True),  # RFC 8030 section 7.3: expired
     405: Rejected(reason="method_not_allowed", our_fault=True),
     406: TOO_MANY,  # Windows' push service says so
@@ -44,6 +47,8 @@ TABLE: dict[int, Outcome] = {
     504: UNAVAILABLE,
 }
 
+_NAMES_OTHER_KEY = {401: b"key mismatch", 400: b"VapidPkHashMismatch"}
+
 REFUSALS_IN_A_ROW_MAX = 5
 
 
@@ -52,6 +57,9 @@ def outcome(answer: Answer, now_seconds: float) -> Outcome:
     found = TABLE.get(answer.status)
     if found is None:
         return unrecognised(answer.status)
+    words = _NAMES_OTHER_KEY.get(answer.status)
+    if words is not None and words in answer.body:
+        return KEY_DOUBTED
     if found is TOO_MANY or found is UNAVAILABLE:
         wait = retry_after_seconds(answer.header(b"retry-after"), now_seconds)
         if wait is not None:
@@ -62,9 +70,9 @@ def outcome(answer: Answer, now_seconds: float) -> Outcome:
 class KeyStanding:
     """Tells a subscription that was made with another key from a key of ours that is wrong.
 
-    Both answer 403. While the service takes other pushes our key is right, and the subscription is of no use to us any
-    more: it goes, behind the mass guard. Several refusals in a row with nothing taken in between are about the key:
-    the lane parks and nothing is deleted. Before anything was ever taken, a few refusals wait for their retry.
+    Both get the same answer. While the service takes other pushes our key is right, and the subscription is of no use
+    to us any more: it goes, behind the mass guard. Several refusals in a row with nothing taken in between are about
+    the key: the lane parks and nothing is deleted. Before anything was ever taken, a few refusals wait for their retry.
     """
 
     def __init__(self) -> None:
@@ -72,7 +80,11 @@ class KeyStanding:
         self._refused_in_a_row = 0
 
     def hear(self, accepted: int, refused: int) -> Outcome:
-        """Take in how a batch went, and say what its 403 answers mean."""
+        """Take in how a batch went, and say what its `KEY_DOUBTED` means; see `meant`.
+
+        Args:
+            refused: how many of its answers are `DOUBTS`.
+        """
         if accepted:
             self._is_proven = True
             self._refused_in_a_row = 0
@@ -82,3 +94,8 @@ class KeyStanding:
             self._is_proven = False
             return KEY_REFUSED
         return OTHER_KEY if self._is_proven else KEY_DOUBTED
+
+
+def meant(doubt: Outcome, verdict: Outcome) -> Outcome:
+    """What one of `DOUBTS` comes to: the verdict, but a refused token takes nobody's subscription."""
+    return doubt if doubt == TOKEN_DOUBTED and verdict != KEY_REFUSED else verdict

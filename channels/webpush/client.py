@@ -148,18 +148,16 @@ class WebPushSender:
         """
         now = self._now()
         found = [_outcome(result, now) for result in results]
-        statuses = [result.status if isinstance(result, Answer) else 0 for result in results]
-        accepted, doubted = found.count(ACCEPTED), statuses.count(403)
+        accepted = found.count(ACCEPTED)
+        doubted = [index for index, one in enumerate(found) if one in answers.DOUBTS]
         again: list[tuple[list[_Push], bool]] = []
-        refused = [index for index, status in enumerate(statuses) if status in (401, 403)]
-        if refused and used is not None and not accepted and self._token.renew_refused(used):
-            for index in refused:
-                found[index] = answers.KEY_DOUBTED  # if no time is left to try the new one
-            again.append(([pushes[index] for index in refused], False))
+        if doubted and used is not None and not accepted and self._token.renew_refused(used):
+            again.append(([pushes[index] for index in doubted], False))  # doubted still, if no time is left for it
         elif accepted or doubted:
-            meant = self._standing.hear(accepted, doubted)
-            found = [meant if status == 403 else one for one, status in zip(found, statuses, strict=True)]
-        large = [push for push, status in zip(pushes, statuses, strict=True) if status == 413]
+            verdict = self._standing.hear(accepted, len(doubted))
+            for index in doubted:
+                found[index] = answers.meant(found[index], verdict)
+        large = [push for push, one in zip(pushes, found, strict=True) if one == answers.TOO_LARGE]
         if large and used is not None:
             again.append((large, True))
         for push, one in zip(pushes, found, strict=True):

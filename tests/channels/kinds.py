@@ -7,50 +7,38 @@ look like, and what each scripted answer must come to.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from email.utils import formatdate
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 import trio
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
 from channels.apns.client import ApnsSender, ApnsSettings
 from channels.apns.credential import ProviderToken
 from channels.fcm.client import FcmSender, FcmSettings
-from channels.simulator import certificates
 from channels.simulator.answers import Answer
 from channels.simulator.apns import Apns
 from channels.simulator.apns_rules import Sender as KnownSender
-from channels.simulator.faults import Faults
 from channels.simulator.fcm import Fcm
 from channels.simulator.ledger import Ledger
 from channels.simulator.oauth import OAuth
 from channels.simulator.provider_tokens import PublicKey
-from channels.simulator.providers import PushProvider
-from channels.simulator.script import Script, check
-from channels.simulator.serving import Provider, Server, listen
-from engine.outcomes import Outcome
-from engine.ports import Sender
+from channels.simulator.webpush import WebPush
+from channels.simulator.webpush_keys import subscription
+from channels.webpush.client import WebPushSender, WebPushSettings
+from engine.records.person import Subscription
+from engine.records.web_push import pack
 from tests.channels.meanings import fault, gone, later, park, quota, slow
+from tests.channels.simulated import Kind, Wanted
 from tests.channels.test_push_clients import ec_key, pem, rsa_key
+from tests.webpush.browsers import application_key, vapid_pem
 
 STREAMS = 100
 TOPIC, KEY_ID, TEAM_ID, PROJECT = "dk.klokke.parent", "KEY4567890", "TEAM567890", "klokke-test"
-
-
-class Steered(Server):
-    """A simulator whose script a test changes while it runs."""
-
-    def steer(self, **step: Any) -> None:
-        """Behave like this from now on; with nothing said, as the mode says."""
-        self._faults.script = check({"step": [{"at_seconds": 0, **step}]}) if step else Script()
-        self._faults.move_to(0)
-        for connection in list(self._connections):
-            connection.enter_step(self._faults.step)
 
 
 class CountedOAuth(OAuth):
@@ -74,80 +62,6 @@ class CountedOAuth(OAuth):
     def forget(self) -> None:
         """From now on no token given so far is good."""
         self._ends.clear()
-
-
-@dataclass
-class Simulated:
-    """A running simulator. `service` is its mind."""
-
-    server: Steered
-    service: Any
-    url: str
-    ca_file: Path
-    ledger: Ledger
-    path: Path
-
-    def steer(self, **step: Any) -> None:
-        self.server.steer(**step)
-
-    def rows(self) -> list[dict[str, str]]:
-        """All that it was asked so far, by column name."""
-        self.ledger.flush()
-        heading, *lines = self.path.read_text("utf-8").split("\n")[:-1]
-        return [dict(zip(heading.lstrip("#").split("\t"), line.split("\t"), strict=True)) for line in lines]
-
-
-class Wanted(NamedTuple):
-    """A scripted answer, and what it must come to; `sends` is how often a push is sent for it."""
-
-    status: int
-    reason: str
-    retry_after: int | str
-    outcome: Outcome
-    sends: int = 1
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One push channel."""
-
-    name: str
-    lane: str
-    token: Callable[[int], bytes]
-    service: Callable[[Ledger, str], Any]
-    speaks_http1: bool
-    sender: Callable[[str, Path], Sender]
-    wanted: Callable[[], Sequence[Wanted]]
-    gone: tuple[int, str]  # status and reason of an address that is no more
-
-    def tokens(self, count: int, start: int = 0) -> list[bytes]:
-        return [self.token(start + index) for index in range(count)]
-
-    @asynccontextmanager
-    async def simulated(self, folder: Path) -> AsyncIterator[Simulated]:
-        path = folder / f"{self.name}.tsv"
-        faults = Faults(Script(), 7)
-        with Ledger(path) as ledger:
-            listener = await listen("127.0.0.1", 0)
-            port = listener.socket.getsockname()[1]
-            url = f"https://localhost:{port}"
-            service = self.service(ledger, url)
-            protocols = ["h2", "http/1.1"] if self.speaks_http1 else ["h2"]
-            context = certificates.server_context(certificates.files(folder), protocols)
-            provider: Provider = PushProvider(service, faults, context, speaks_http1=self.speaks_http1)
-            server = Steered(provider, ledger, faults)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(server.run, listener, lambda: None)
-                yield Simulated(server, service, url, folder / "ca.pem", ledger, path)
-                nursery.cancel_scope.cancel()
-
-    @asynccontextmanager
-    async def sending(self, simulated: Simulated, sender: Sender | None = None) -> AsyncIterator[Sender]:
-        async with trio.open_nursery() as nursery:
-            sender = sender or self.sender(simulated.url, simulated.ca_file)
-            await nursery.start(sender.run)
-            yield sender
-            nursery.cancel_scope.cancel()
 
 
 # --- APNs ---
@@ -256,6 +170,65 @@ def fcm_wanted() -> list[Wanted]:
     ]
 
 
+# --- Web Push ---
+
+
+def webpush_service(ledger: Ledger, url: str) -> WebPush:
+    return WebPush(ledger, origins=[url], validating=True, key=application_key(), streams=STREAMS)
+
+
+def webpush_settings(url: str, ca_file: Path, private_key_pem: bytes = b"") -> WebPushSettings:
+    return WebPushSettings(
+        origin=url, private_key_pem=private_key_pem or vapid_pem(), subject="mailto:operator@example.dk",
+        ca_file=str(ca_file), allow_private=True, connections_max=2,
+    )  # fmt: skip
+
+
+def webpush_sender(url: str, ca_file: Path) -> WebPushSender:
+    return WebPushSender(webpush_settings(url, ca_file))
+
+
+def webpush_address(url: str, token: bytes) -> bytes:
+    return pack("parent", msgspec.convert(subscription(url, token.decode()), Subscription))
+
+
+def webpush_wanted() -> list[Wanted]:
+    """The push services' statuses (provider-semantics 3). The service took a push just before each of them."""
+    other_key = gone("subscribed_with_another_key")
+    keys = (
+        (403, "the VAPID credentials do not correspond to those of the subscription"),  # Google, and RFC 8292
+        (401, "VAPID public key mismatch"),  # Mozilla
+        (400, "VapidPkHashMismatch"),  # Apple
+    )
+    return [
+        Wanted(302, "", "", later("redirect_refused")),
+        Wanted(400, "BadTtl", "", fault("bad_request")),
+        Wanted(401, "Unauthorized", "", later("vapid_token_refused"), 2),  # a renewed token was refused as well
+        Wanted(401, "Unauthorized", "", later("vapid_token_refused")),  # renewed just now
+        Wanted(401, "Unauthorized", "", park("vapid_refused"), pushes=8),
+        *(Wanted(status, reason, "", other_key) for status, reason in keys),
+        *(Wanted(status, reason, "", park("vapid_refused"), pushes=8) for status, reason in keys),
+        Wanted(404, "NotFound", "", gone("not_found")),
+        Wanted(405, "MethodNotAllowed", "", fault("method_not_allowed")),
+        Wanted(406, "", "", slow("too_many_requests", True)),
+        Wanted(410, "Gone", "", gone("gone")),
+        Wanted(411, "", "", fault("bad_request")),
+        Wanted(413, "TooLarge", "", fault("payload_too_large"), 2),
+        Wanted(415, "", "", fault("bad_request")),
+        Wanted(429, "", "", slow("too_many_requests", True)),
+        Wanted(429, "", 17, slow("too_many_requests", True, 17.0)),
+        Wanted(429, "", _http_date(7_200), slow("too_many_requests", True, 3_600.0)),
+        Wanted(500, "", "", later("internal")),
+        Wanted(502, "", "", later("unavailable")),
+        Wanted(503, "", 120, slow("unavailable", True, 120.0)),  # what Mozilla says
+        Wanted(503, "", 0, slow("unavailable", True, 1.0)),
+        Wanted(503, "", "soon", later("unavailable")),
+        Wanted(504, "", "", later("unavailable")),
+        Wanted(418, "Teapot", "", later("unrecognised_4xx")),
+        Wanted(507, "", "", later("unrecognised_5xx")),
+    ]
+
+
 KINDS = (
     Kind(
         name="apns",
@@ -276,5 +249,17 @@ KINDS = (
         sender=fcm_sender,
         wanted=fcm_wanted,
         gone=(404, "UNREGISTERED"),
+    ),
+    Kind(
+        name="webpush",
+        lane="webpush.test",
+        token=lambda n: b"0browser-%06d" % n,
+        service=webpush_service,
+        speaks_http1=True,
+        sender=webpush_sender,
+        wanted=webpush_wanted,
+        gone=(410, "Gone"),
+        address=webpush_address,
+        accepted="201",
     ),
 )

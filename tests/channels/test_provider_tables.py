@@ -14,7 +14,8 @@ import pytest
 from channels.apns import answers as apns
 from channels.fcm import answers as fcm
 from channels.http2.jobs import Answer
-from engine.outcomes import Outcome, Rejected, Throttled, Unreachable
+from channels.webpush import answers as webpush
+from engine.outcomes import Accepted, Outcome, Rejected, Throttled, Unreachable
 from engine.records.words import Channel, End
 from engine.rules.mass_guard import calls_endpoint_gone
 from engine.rules.retry import Again, Ended, Park, Slow, lane_step, next_step
@@ -158,6 +159,61 @@ def test_the_fcm_table_has_no_row_too_many_and_none_too_few() -> None:
     assert {(status, code) for status, code, _, _ in FCM} - {(200, ""), (400, "")} == set(fcm.TABLE)
 
 
+# status, Retry-After, effect
+WEBPUSH: list[tuple[int, bytes, Effect]] = [
+    *((status, b"", DONE) for status in (200, 201, 202, 204)),
+    *((status, b"", RETRY_LATER) for status in (301, 302, 303, 307, 308)),  # never followed
+    (400, b"", DROP_MESSAGE),
+    (401, b"", RETRY_LATER),  # one by itself; en masse below
+    (403, b"", RETRY_LATER),
+    (404, b"", DROP_ENDPOINT),
+    (405, b"", DROP_MESSAGE),
+    (406, b"", SLOW_LANE),
+    (410, b"", DROP_ENDPOINT),
+    (411, b"", DROP_MESSAGE),
+    (413, b"", DROP_MESSAGE),  # after the short text was refused too
+    (415, b"", DROP_MESSAGE),
+    (429, b"", SLOW_LANE),
+    (429, b"30", SLOW_LANE),
+    (500, b"", RETRY_LATER),
+    *((status, b"", RETRY_LATER) for status in (502, 503, 504)),
+    (503, b"120", SLOW_LANE),  # as Mozilla says it
+]
+OTHER_KEY = [(403, b""), (401, b"VAPID public key mismatch"), (400, b'{"reason":"VapidPkHashMismatch"}')]
+# status, body, pushes taken and refused in the batch, effect; the key was good before
+WEBPUSH_KEY: list[tuple[int, bytes, int, int, Effect]] = [
+    *((status, body, 20, 1, DROP_ENDPOINT) for status, body in OTHER_KEY),
+    *((status, body, 0, 1, DROP_ENDPOINT) for status, body in OTHER_KEY),
+    *((status, body, 0, 40, STOP_LANE) for status, body in OTHER_KEY),  # en masse: nobody is retired
+    (401, b"", 20, 1, RETRY_LATER),
+    (401, b"", 0, 1, RETRY_LATER),
+    (401, b"", 0, 40, STOP_LANE),
+]
+
+
+def webpush_answer(status: int, retry_after: bytes = b"", body: bytes = b"words for people") -> Answer:
+    return Answer(status, ((b"retry-after", retry_after),) if retry_after else (), body)
+
+
+@pytest.mark.parametrize(("status", "retry_after", "wanted"), WEBPUSH)
+def test_web_push_does_what_its_table_says(status: int, retry_after: bytes, wanted: Effect) -> None:
+    assert effect(webpush.outcome(webpush_answer(status, retry_after), NOW)) == wanted
+
+
+@pytest.mark.parametrize(("status", "body", "taken", "refused", "wanted"), WEBPUSH_KEY)
+def test_web_push_tells_a_stale_subscription_from_a_wrong_key(
+    status: int, body: bytes, taken: int, refused: int, wanted: Effect
+) -> None:
+    standing = webpush.KeyStanding()
+    standing.hear(1, 0)
+    doubt = webpush.outcome(webpush_answer(status, body=body), NOW)
+    assert effect(webpush.meant(doubt, standing.hear(taken, refused))) == wanted
+
+
+def test_the_web_push_table_has_no_row_too_many_and_none_too_few() -> None:
+    assert {status for status, _, _ in WEBPUSH} == set(webpush.TABLE)
+
+
 UNRECOGNISED = [
     (apns, apns_answer(400, "Brandnew"), RETRY_LATER, "unrecognised_4xx"),
     (apns, apns_answer(403, "Brandnew"), RETRY_LATER, "unrecognised_4xx"),
@@ -173,6 +229,10 @@ UNRECOGNISED = [
     (fcm, fcm_answer(503, "UNSPECIFIED_ERROR"), SLOW_LANE, "unrecognised_503"),
     (fcm, fcm_answer(451, "BRANDNEW"), RETRY_LATER, "unrecognised_4xx"),
     (fcm, fcm_answer(302, ""), RETRY_LATER, "unrecognised_3xx"),
+    (webpush, webpush_answer(206), RETRY_LATER, "unrecognised_2xx"),
+    (webpush, webpush_answer(300), RETRY_LATER, "unrecognised_3xx"),
+    (webpush, webpush_answer(418), RETRY_LATER, "unrecognised_4xx"),
+    (webpush, webpush_answer(507), RETRY_LATER, "unrecognised_5xx"),
 ]
 
 
@@ -186,12 +246,15 @@ def test_what_no_table_knows_has_its_explicit_default_and_a_reason_of_a_closed_s
 
 
 def test_every_reason_reaches_the_metrics_by_its_word() -> None:
-    """All words of both tables and of the defaults fit the bound on labels, and none is turned into `other`."""
+    """All words of the tables and of the defaults fit the bound on labels, and none is turned into `other`."""
     registry = new_registry()
     observer = PrometheusObserver(registry)
     reasons = [reason for _, reason, _ in APNS if reason]
     reasons += [fcm.outcome(fcm_answer(status, code, detail), NOW).reason  # type: ignore[union-attr]
                 for status, code, detail, _ in FCM if status != 200]  # fmt: skip
+    found = [webpush.outcome(webpush_answer(status, retry_after), NOW) for status, retry_after, _ in WEBPUSH]
+    found += [webpush.OTHER_KEY, webpush.KEY_REFUSED]
+    reasons += [outcome.reason for outcome in found if not isinstance(outcome, Accepted)]
     reasons += [reason for *_, reason in UNRECOGNISED]
     for reason in reasons:
         observer.ended(Channel.PUSH, End.REJECTED, reason, 1)

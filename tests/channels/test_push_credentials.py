@@ -29,6 +29,7 @@ from channels.simulator.fcm import Fcm
 from channels.simulator.header_table import Field
 from channels.simulator.ledger import Ledger
 from channels.simulator.service import Fate
+from channels.simulator.webpush import WebPush
 from engine.outcomes import ACCEPTED, Outcome, Unreachable
 from engine.ports import Sender
 from tests.channels.events import EVENT, batch_of, changed
@@ -40,37 +41,63 @@ from tests.channels.kinds import (
     TEAM_ID,
     TOPIC,
     CountedOAuth,
-    Kind,
     apns_settings,
     fcm_settings,
     public,
+    webpush_sender,
 )
 from tests.channels.peer import Line, Peer, Request
 from tests.channels.sending import batch, sending_to
+from tests.channels.simulated import Kind
 from tests.channels.test_push_clients import ec_key, pem, rsa_key
+from tests.webpush.browsers import application_key
 
-APNS, FCM = KINDS[0], KINDS[1]
+APNS, FCM, WEBPUSH = KINDS
+
+
+class Revoking:
+    """Notes the tokens that a simulator is shown, and refuses some of them as the test says."""
+
+    refusal = Fate(403, "ExpiredProviderToken")
+
+    def __init__(self) -> None:
+        self.shown: set[bytes] = set()
+        self.revoked: set[bytes] = set()
+        self.revokes_all = False
+
+    def fate_of(self, fields: Sequence[Field], fate: Fate | None) -> Fate | None:
+        shown = dict(fields)[b"authorization"]
+        self.shown.add(shown)
+        return self.refusal if self.revokes_all or shown in self.revoked else fate
 
 
 class RevokingApns(Apns):
-    """APNs that notes the provider tokens it is shown, and calls some of them expired."""
+    """APNs that calls some provider tokens expired."""
 
     def __init__(self, ledger: Ledger, url: str) -> None:
         sender = KnownSender(public("ec"), KEY_ID, TEAM_ID, frozenset({TOPIC}))
         super().__init__(ledger, validating=True, sender=sender, streams=STREAMS, streams_at_first=1)
-        self.shown: set[bytes] = set()
-        self.revoked: set[bytes] = set()
-        self.revokes_all = False
+        self.tokens = Revoking()
 
     def quick(self, voucher: object, values: Sequence[bytes], body: bytes) -> Ready | None:
         return None  # every request is judged in full
 
     def answer(self, fields: Sequence[Field], body: bytes, fate: Fate | None) -> Answer:
-        shown = dict(fields)[b"authorization"]
-        self.shown.add(shown)
-        if self.revokes_all or shown in self.revoked:
-            fate = Fate(403, "ExpiredProviderToken")
-        return super().answer(fields, body, fate)
+        return super().answer(fields, body, self.tokens.fate_of(fields, fate))
+
+
+class RevokingWebPush(WebPush):
+    """A push service that refuses some tokens."""
+
+    def __init__(self, ledger: Ledger, url: str) -> None:
+        super().__init__(ledger, origins=[url], validating=True, key=application_key(), streams=STREAMS)
+        self.tokens = Revoking()
+
+    def quick(self, voucher: object, values: Sequence[bytes], body: bytes) -> Ready | None:
+        return None
+
+    def answer(self, fields: Sequence[Field], body: bytes, fate: Fate | None) -> Answer:
+        return super().answer(fields, body, self.tokens.fate_of(fields, fate))
 
 
 class WatchedFcm(Fcm):
@@ -89,13 +116,13 @@ def watched_fcm(ledger: Ledger, url: str) -> WatchedFcm:
     return service
 
 
-async def storm(kind: Kind, lanes: Sequence[Sender], batches: int, size: int) -> list[Outcome]:
-    """Send many batches on several lanes at once."""
+async def storm(kind: Kind, lanes: Sequence[Sender], batches: int, size: int, url: str = "") -> list[Outcome]:
+    """Send many batches on several lanes at once; `url` is the simulator's, where addresses hold it."""
     outcomes: list[Outcome] = []
 
     async def send(lane: Sender, number: int) -> None:
         event = changed(EVENT, number=EVENT.number + number)
-        outcomes.extend(await lane.send(batch_of(kind.tokens(size, number * size), event, kind.lane, 8.0)))
+        outcomes.extend(await lane.send(batch_of(kind.addresses(url, size, number * size), event, kind.lane, 8.0)))
 
     async with trio.open_nursery() as nursery:
         for number in range(batches):
@@ -106,22 +133,22 @@ async def storm(kind: Kind, lanes: Sequence[Sender], batches: int, size: int) ->
 async def test_a_403_storm_on_two_lanes_of_one_apns_key_makes_one_renewal(tmp_path: Path) -> None:
     kind = Kind(**{**vars(APNS), "service": RevokingApns})
     async with kind.simulated(tmp_path) as simulated, trio.open_nursery() as nursery:
-        service: RevokingApns = simulated.service
+        tokens: Revoking = simulated.service.tokens
         token = ProviderToken(pem(ec_key()), KEY_ID, TEAM_ID)
         lanes = [ApnsSender(apns_settings(simulated.url, simulated.ca_file), token) for _ in range(2)]
         for lane in lanes:
             await nursery.start(lane.run)
         assert set(await storm(kind, lanes, 2, 5)) == {ACCEPTED}
-        assert len(service.shown) == 1  # shared by both lanes
-        service.revoked |= service.shown
+        assert len(tokens.shown) == 1  # shared by both lanes
+        tokens.revoked |= tokens.shown
         assert await storm(kind, lanes, 6, 400) == [ACCEPTED] * 2_400
         refused = sum(row["reason"] == "ExpiredProviderToken" for row in simulated.rows())
         assert refused >= 500  # all that were in the air; those of later turns carry the new one
-        assert len(service.shown) == 2
-        service.revokes_all = True  # now something is wrong that no renewal mends
+        assert len(tokens.shown) == 2
+        tokens.revokes_all = True  # now something is wrong that no renewal mends
         parked = Unreachable(reason="ExpiredProviderToken", park=True)
         assert set(await storm(kind, lanes, 4, 50)) == {parked}
-        assert len(service.shown) == 2
+        assert len(tokens.shown) == 2
         nursery.cancel_scope.cancel()
 
 
@@ -144,6 +171,31 @@ async def test_a_401_storm_on_two_lanes_of_one_service_account_makes_one_renewal
         parked = Unreachable(reason="UNAUTHENTICATED", park=True)
         assert set(await storm(kind, lanes, 4, 50)) == {parked}
         assert service.oauth.given == 2
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, "VapidExpired"), (403, "OtherVapidKey")])
+async def test_a_401_or_403_storm_on_two_web_push_lanes_makes_one_renewal_a_token(
+    status: int, reason: str, tmp_path: Path
+) -> None:
+    """Each lane has a token of its own, since a token names the push service."""
+    kind = Kind(**{**vars(WEBPUSH), "service": RevokingWebPush})
+    async with kind.simulated(tmp_path) as simulated, trio.open_nursery() as nursery:
+        tokens: Revoking = simulated.service.tokens
+        tokens.refusal = Fate(status, reason)
+        lanes = [webpush_sender(simulated.url, simulated.ca_file) for _ in range(2)]
+        for lane in lanes:
+            await nursery.start(lane.run)
+        assert set(await storm(kind, lanes, 2, 5, simulated.url)) == {ACCEPTED}
+        assert len(tokens.shown) == 2
+        tokens.revoked |= tokens.shown
+        assert await storm(kind, lanes, 6, 100, simulated.url) == [ACCEPTED] * 600
+        assert sum(row["reason"] == reason for row in simulated.rows()) >= 200  # at least a batch of each lane
+        assert len(tokens.shown) == 4
+        tokens.revokes_all = True  # now something is wrong that no renewal mends
+        parked = Unreachable(reason="vapid_refused", park=True)
+        assert set(await storm(kind, lanes, 4, 30, simulated.url)) == {parked}
+        assert len(tokens.shown) == 4
         nursery.cancel_scope.cancel()
 
 

@@ -18,7 +18,8 @@ from engine.outcomes import ACCEPTED, Accepted, Outcome, Rejected, Throttled, Un
 from engine.ports import Sender
 from engine.records.work import Batch, delivery_ids
 from tests.channels.events import EVENT, batch_of, changed
-from tests.channels.kinds import KINDS, Kind, Simulated
+from tests.channels.kinds import KINDS
+from tests.channels.simulated import Kind, Simulated, ledger_name
 
 LATE_SECONDS = 0.75
 """How much later than its deadline a batch may come back on a busy machine: the pool looks every 50 ms."""
@@ -41,7 +42,8 @@ class Contract:
         """People who were never sent anything before, about an event of their own."""
         start, self._sent = self._sent, self._sent + count
         event = changed(EVENT, number=EVENT.number + start)
-        return batch_of(self.kind.tokens(count, start), event, self.kind.lane, seconds)
+        addresses = self.kind.addresses(self.simulated.url, count, start)
+        return batch_of(addresses, event, self.kind.lane, seconds)
 
     async def taken(self, requests: int) -> None:
         """Wait until the simulator has taken so many requests in all, answered or not."""
@@ -58,7 +60,7 @@ class Contract:
 
     def asked(self, batch: Batch) -> dict[str, list[str]]:
         """Statuses that the simulator's ledger holds for a batch, by address; its delivery ids are those we derive."""
-        ids = dict(zip((one.address.decode() for one in batch.endpoints), delivery_ids(batch), strict=True))
+        ids = dict(zip((ledger_name(one.address) for one in batch.endpoints), delivery_ids(batch), strict=True))
         found: dict[str, list[str]] = {address: [] for address in ids}
         for row in self.simulated.rows():
             if row["address"] in ids:
@@ -69,15 +71,15 @@ class Contract:
     def agree(self, batch: Batch, outcomes: Sequence[Outcome], sends_max: int = 1) -> None:
         """One outcome per endpoint, in order, and the ledger says the same."""
         assert len(outcomes) == len(batch.endpoints)
-        asked = self.asked(batch)
+        asked, accepted = self.asked(batch), self.kind.accepted
         for endpoint, outcome in zip(batch.endpoints, outcomes, strict=True):
-            statuses = asked[endpoint.address.decode()]
+            statuses = asked[ledger_name(endpoint.address)]
             assert len(statuses) <= sends_max, (outcome, statuses)
-            assert statuses.count("200") <= 1, (outcome, statuses)
+            assert statuses.count(accepted) <= 1, (outcome, statuses)
             if isinstance(outcome, Accepted):
-                assert statuses[-1] == "200", statuses
+                assert statuses[-1] == accepted, statuses
             elif not isinstance(outcome, Unknown):
-                assert "200" not in statuses, (outcome, statuses)
+                assert accepted not in statuses, (outcome, statuses)
 
 
 @asynccontextmanager
@@ -91,14 +93,15 @@ async def contract(kind: Kind, folder: Path) -> AsyncIterator[Contract]:
 
 async def test_every_status_and_reason_on_the_wire_comes_to_its_outcome(kind: Kind, tmp_path: Path) -> None:
     async with contract(kind, tmp_path) as made:
-        for status, reason, retry_after, expected, sends in kind.wanted():
+        for status, reason, retry_after, expected, sends, pushes in kind.wanted():
             said = {"share": 1.0, "status": status, "reason": reason, "retry_after": retry_after}
             made.simulated.steer(answers=[said])
-            batch = made.batch(3)
+            batch = made.batch(pushes)
             outcomes = await made.send(batch, sends_max=sends)
-            assert outcomes == [expected] * 3, (status, reason, retry_after)
-            assert Counter(map(len, made.asked(batch).values())) == {sends: 3}, (status, reason)
-        made.simulated.steer()
+            assert outcomes == [expected] * pushes, (status, reason, retry_after)
+            assert Counter(map(len, made.asked(batch).values())) == {sends: pushes}, (status, reason)
+            made.simulated.steer()
+            assert await made.send(made.batch(1)) == [ACCEPTED]
         assert await made.send(made.batch(20)) == [ACCEPTED] * 20  # none of it has spoilt the sender
 
 
@@ -110,7 +113,9 @@ async def test_in_a_brown_out_each_push_has_its_own_outcome_in_its_place(kind: K
         asked = made.asked(batch)
     throttled = Throttled(reason=next(o.reason for o in outcomes if isinstance(o, Throttled)), lane_wide=True,
                           retry_after_seconds=2.0)  # fmt: skip
-    expected = [ACCEPTED if asked[one.address.decode()] == ["200"] else throttled for one in batch.endpoints]
+    expected = [
+        ACCEPTED if asked[ledger_name(one.address)] == [kind.accepted] else throttled for one in batch.endpoints
+    ]
     assert outcomes == expected
     assert 40 < outcomes.count(throttled) < 150
 
@@ -124,7 +129,7 @@ async def test_a_silent_share_is_unknown_at_the_deadline_and_the_rest_is_not_hel
         outcomes = await made.send(batch)
         asked = made.asked(batch)
         for endpoint, outcome in zip(batch.endpoints, outcomes, strict=True):
-            is_silent = asked[endpoint.address.decode()] == ["0"]
+            is_silent = asked[ledger_name(endpoint.address)] == ["0"]
             assert outcome == (Unknown(reason="no_answer_in_time") if is_silent else ACCEPTED)
         assert Unknown(reason="no_answer_in_time") in outcomes
         made.simulated.steer()
@@ -155,9 +160,9 @@ async def test_refused_streams_are_sent_again_until_accepted_and_only_so_often(k
         tries = made.asked(batch)
         assert {len(statuses) for statuses in tries.values()} >= {1, 2, 3}
         for endpoint, outcome in zip(batch.endpoints, outcomes, strict=True):
-            statuses = tries[endpoint.address.decode()]
+            statuses = tries[ledger_name(endpoint.address)]
             refused = Unreachable(reason="refused_stream")
-            assert outcome == (ACCEPTED if statuses[-1] == "200" else refused)
+            assert outcome == (ACCEPTED if statuses[-1] == kind.accepted else refused)
             assert outcome == ACCEPTED or len(statuses) == 4
 
 
@@ -237,7 +242,7 @@ async def test_latency_and_jitter_change_neither_order_nor_outcome(kind: Kind, t
         outcomes = await made.send(batch)
         asked = made.asked(batch)
     for endpoint, outcome in zip(batch.endpoints, outcomes, strict=True):
-        assert (asked[endpoint.address.decode()] == ["200"]) == (outcome == ACCEPTED)
+        assert (asked[ledger_name(endpoint.address)] == [kind.accepted]) == (outcome == ACCEPTED)
         assert outcome == ACCEPTED or (isinstance(outcome, Rejected) and outcome.endpoint_gone)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any, NamedTuple
@@ -106,14 +106,20 @@ class Heard(Silent):
 class World:
     """A store, a directory, scripted senders, and a clock that the test moves."""
 
-    def __init__(self, link: Link, directory: Directory, limits: Mapping[str, LaneLimit] | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        directory: Directory,
+        limits: Mapping[str, LaneLimit] | None = None,
+        lanes: Sequence[str] = LANES,
+    ) -> None:
         self.now_ms = NOON_MS
         self.directory = directory
         self.work = StoreWork(link)
         self.lanes = StoreLanes(link, limits or {})
-        self.senders: dict[str, ScriptedSender] = {lane: ScriptedSender() for lane in LANES}
+        self.senders: dict[str, ScriptedSender] = {lane: ScriptedSender() for lane in lanes}
         self.heard = Heard()
-        self.fanout = FanOut(self.work, directory, LANES, self.heard, self.now)
+        self.fanout = FanOut(self.work, directory, lanes, self.heard, self.now)
         self.upkeep = Upkeep(self.work, self.heard, self.now)
         self._numbers = count(1)
 

@@ -155,12 +155,16 @@ def test_help_names_every_option() -> None:
         assert option in shown
 
 
-def test_the_ready_line_is_json(tmp_path: Path) -> None:
-    process = subprocess.Popen([sys.executable, "-m", "channels.simulator", "smtp"], stdout=subprocess.PIPE, text=True)
+@pytest.mark.parametrize(
+    ("provider", "scheme"), [("apns", "https"), ("fcm", "https"), ("webpush", "https"), ("smtp", "smtp")]
+)
+def test_each_simulator_starts_by_itself_and_its_ready_line_is_json(provider: str, scheme: str) -> None:
+    command = [sys.executable, "-m", "channels.simulator", provider]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     ready = json.loads(process.stdout.readline())
     process.terminate()
     assert process.wait(10) == 0
     process.stdout.close()
-    assert ready["provider"] == "smtp"
-    assert ready["url"].startswith("smtp://127.0.0.1:")
+    assert ready["provider"] == provider
+    assert ready["url"].startswith(f"{scheme}://127.0.0.1:")

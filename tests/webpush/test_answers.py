@@ -13,7 +13,9 @@ from channels.webpush.answers import (
     OTHER_KEY,
     REFUSALS_IN_A_ROW_MAX,
     TABLE,
+    TOKEN_DOUBTED,
     KeyStanding,
+    meant,
     outcome,
 )
 from engine.outcomes import ACCEPTED, Outcome, Rejected, Throttled, Unreachable
@@ -25,7 +27,7 @@ ROWS: list[tuple[int, Outcome]] = [
     *((status, ACCEPTED) for status in (200, 201, 202, 204)),
     *((status, Unreachable(reason="redirect_refused")) for status in (301, 302, 303, 307, 308)),
     *((status, Rejected(reason="bad_request", our_fault=True)) for status in (400, 411, 415)),
-    (401, Unreachable(reason="vapid_refused", park=True)),
+    (401, Unreachable(reason="vapid_token_refused")),
     (403, Unreachable(reason="vapid_refused")),
     (404, Rejected(reason="not_found", endpoint_gone=True)),
     (405, Rejected(reason="method_not_allowed", our_fault=True)),
@@ -41,6 +43,27 @@ ROWS: list[tuple[int, Outcome]] = [
 @pytest.mark.parametrize(("status", "meaning"), ROWS)
 def test_every_status_has_its_meaning(status: int, meaning: Outcome) -> None:
     assert outcome(Answer(status, (), b""), NOW) == meaning
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "meaning"),
+    [
+        (401, b'{"code":401,"errno":109,"message":"VAPID public key mismatch"}', KEY_DOUBTED),  # Mozilla
+        (401, b'{"code":401,"errno":109,"message":"Auth expired"}', TOKEN_DOUBTED),
+        (400, b'{"reason":"VapidPkHashMismatch"}', KEY_DOUBTED),  # Apple
+        (400, b'{"reason":"BadTtl"}', Rejected(reason="bad_request", our_fault=True)),
+        (403, b"", KEY_DOUBTED),
+        (410, b"VapidPkHashMismatch", Rejected(reason="gone", endpoint_gone=True)),
+    ],
+)
+def test_each_push_services_way_to_name_another_key_is_known(status: int, body: bytes, meaning: Outcome) -> None:
+    assert outcome(Answer(status, (), body), NOW) == meaning
+
+
+@pytest.mark.parametrize("verdict", [KEY_DOUBTED, OTHER_KEY, KEY_REFUSED])
+def test_a_refused_token_takes_no_subscription_but_stops_the_lane_in_the_end(verdict: Outcome) -> None:
+    assert meant(KEY_DOUBTED, verdict) == verdict
+    assert meant(TOKEN_DOUBTED, verdict) == (KEY_REFUSED if verdict == KEY_REFUSED else TOKEN_DOUBTED)
 
 
 def test_the_table_has_no_row_that_is_not_tested() -> None:

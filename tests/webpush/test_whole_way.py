@@ -19,7 +19,7 @@ from engine.rules.devices import DeviceRules, PushService
 from queueing.directory import StoreDirectory
 from queueing.link import Link
 from tests.intake.conftest import Town
-from tests.journeys.engine_world import EMAIL, INAPP, ScriptedSender, World, guardian, pupil
+from tests.journeys.engine_world import EMAIL, INAPP, World, guardian, pupil
 from tests.webpush.browsers import application_key, vapid_pem
 
 LANE = "webpush.test"
@@ -30,7 +30,7 @@ async def sending(push: Running, link: Link) -> AsyncIterator[tuple[World, httpx
     """An engine with a lane to the simulated push service, and a client of its intake."""
     origin = f"https://localhost:{push.port}"
     rules = DeviceRules([PushService(LANE, origin)])
-    world = World(link, StoreDirectory(link, rules))
+    world = World(link, StoreDirectory(link, rules), lanes=(LANE, EMAIL, INAPP))
     sender = WebPushSender(
         WebPushSettings(
             origin=origin,
@@ -40,9 +40,7 @@ async def sending(push: Running, link: Link) -> AsyncIterator[tuple[World, httpx
             allow_private=True,
         )
     )
-    senders = {LANE: sender, EMAIL: ScriptedSender(), INAPP: ScriptedSender()}
-    world.senders = senders  # type: ignore[assignment]  # the real one among the scripted
-    world.fanout = type(world.fanout)(world.work, world.directory, tuple(senders), world.heard, world.now)
+    world.senders[LANE] = sender  # type: ignore[assignment]  # the real one among the scripted
     town = Town(link, rules)
     town.make()
     await world.people([guardian("a"), guardian("b"), pupil("p", "a", "b")])
