@@ -15,6 +15,7 @@ _EVERY_ADDRESS = ("0.0.0.0", "::", "*", "")
 # The first 16 letters of a lane's name go into delivery ids (`engine.records.work`): longer names could share them.
 _WEB_LANE = re.compile(r"webpush\.[a-z0-9]{1,8}")
 _IN_DIGITS = re.compile(r"[0-9.]+|0x.*|\[.*")
+_LOCAL_ENDINGS = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
 def split_address(listen: str) -> tuple[str, int]:
@@ -95,6 +96,8 @@ def web_lane_faults(name: str, lane: Mapping[str, Any]) -> Iterator[str]:
     host = str(lane.get("origin", "")).removeprefix("https://").partition(":")[0]
     if lane.get("allow_private") is not True and _IN_DIGITS.fullmatch(host):
         yield f"{title}.origin: must name a host; digits need allow_private = true (simulators only)"
+    elif lane.get("allow_private") is not True and (host == "localhost" or host.endswith(_LOCAL_ENDINGS)):
+        yield f"{title}.origin: is a host of this network; that needs allow_private = true (simulators only)"
 
 
 def burst_faults(title: str, lane: Mapping[str, Any]) -> Iterator[str]:

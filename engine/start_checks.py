@@ -12,7 +12,7 @@ from pathlib import Path
 import queueing.embedded as embedded
 from engine.composition import Parts
 from engine.config import NO_FILE
-from engine.config_rules import doors, lane_title
+from engine.config_rules import FCM_QUOTA_PER_MINUTE, doors, lane_title
 from engine.rules import tickets
 from engine.settings import Config, FcmLane, Lane, WebPushLane
 
@@ -27,7 +27,12 @@ def start_faults(folder: Path, config: Config, *, check_only: bool) -> list[str]
         check_only: nothing is to start now, so a port may be taken: by the engine that runs, most likely.
     """
     parts = Parts(folder, config, 0)
-    return [*_store_faults(parts), *_secret_faults(parts), *_port_faults(config, check_only)]
+    return [
+        *_store_faults(parts),
+        *_secret_faults(parts),
+        *_project_faults(parts),
+        *_port_faults(config, check_only),
+    ]
 
 
 def _store_faults(parts: Parts) -> Iterator[str]:
@@ -71,6 +76,25 @@ def _secret_faults(parts: Parts) -> Iterator[str]:
         except ValueError as error:  # its texts name settings, never their content
             for line in str(error).splitlines():
                 yield f"{title}.{_in_toml(line, lane)}"
+
+
+def _project_faults(parts: Parts) -> Iterator[str]:
+    """Google counts by project, whatever file its account stands in; lanes that name one file are judged before."""
+    first: dict[str, tuple[str, FcmLane]] = {}
+    for name, lane in parts.config.lanes.items():
+        if not isinstance(lane, FcmLane):
+            continue
+        try:
+            project = str(json.loads(parts.secret(lane.service_account_file))["project_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # `_secret_faults` says so
+        other, its_lane = first.setdefault(project, (name, lane))
+        is_split = lane.quota_per_minute + its_lane.quota_per_minute <= FCM_QUOTA_PER_MINUTE
+        if other != name and lane.service_account_file != its_lane.service_account_file and not is_split:
+            yield (
+                f"{lane_title(name)}.quota_per_minute: its service account is of the same project as that of {other}; "
+                f"use one service_account_file for both, and give each its part of the project's quota"
+            )
 
 
 def _in_toml(said: str, lane: Lane) -> str:

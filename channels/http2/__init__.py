@@ -8,6 +8,7 @@ In the order in which a batch passes:
     connection.py  one socket with its reading and writing task
     tls.py         TLS records pumped in bulk
     session.py     one connection's state: requests out, answers in
+    accepted.py    the fast path of answers: plain 200s
     sending.py     its sending half: windows, the peer's settings, the hot loop that writes requests
     streams.py     which stream belongs to which request
     headers.py     HPACK: request templates, the reader of answer headers

@@ -205,6 +205,13 @@ _IPV4_INSIDE = frozenset(int(ipaddress.IPv6Address(prefix)) >> 32 for prefix in 
 """Mapped, compatible (both RFC 4291) and NAT64 (RFC 6052) addresses: the last 32 bits are an IPv4 address."""
 
 
+_NEVER_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in ("64:ff9b:1::/48", "fec0::/10", "::ffff:0:0:0/96", "192.0.0.0/24", "192.88.99.0/24")
+)
+"""What `is_global` of some Python versions lets through: local NAT64, site-local, SIIT, protocol assignments, 6to4."""
+
+
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the open internet; an IPv4 address in IPv6 clothes is judged by itself."""
     ip = ipaddress.ip_address(address.partition("%")[0])
@@ -213,6 +220,8 @@ def is_public(address: str) -> bool:
             return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
         if ip.sixtofour is not None or ip.teredo is not None:
             return False  # tunnels of another age: no push service is behind one
+    if any(ip in network for network in _NEVER_PUBLIC if network.version == ip.version):
+        return False
     return bool(ip.is_global and not ip.is_multicast)
 
 

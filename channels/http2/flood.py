@@ -11,7 +11,6 @@ from channels.http2.frames import ErrorCode, ProtocolError
 USELESS_FRAMES_MAX = 10_000  # since the last answer and within the last second; a window update a request is normal
 REPLIES_MAX = 10_000
 _FORGIVE_SECONDS = 1.0
-_WINDOW_UPDATE_BYTES = 13
 
 
 class FloodGuard:
@@ -30,9 +29,9 @@ class FloodGuard:
         if self._useless > USELESS_FRAMES_MAX:
             raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames without an answer")
 
-    def took_windows(self, size_bytes: int) -> None:
+    def took_windows(self, count: int) -> None:
         """Window updates were passed over, all at once."""
-        self._useless += size_bytes // _WINDOW_UPDATE_BYTES
+        self._useless += count
         if self._useless > USELESS_FRAMES_MAX:
             raise ProtocolError(ErrorCode.ENHANCE_YOUR_CALM, "too many frames without an answer")
 

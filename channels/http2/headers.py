@@ -15,7 +15,7 @@ from channels.http2.fields import HEADER_LIST_BYTES_MAX, Fields, Header
 from channels.http2.frames import ErrorCode, ProtocolError
 
 TABLE_BYTES = 4096  # RFC 9113: what a peer offers unless it says otherwise; we never use more
-_BLOCKS_MAX = 256  # encoded templates kept per connection, one an event: more than are ever in flight at once
+_BLOCKS_MAX = 256  # encoded templates kept per connection, one an event; with more in flight each batch encodes anew
 _KNOWN_ANSWERS_MAX = 128
 
 

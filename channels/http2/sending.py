@@ -15,8 +15,6 @@ from channels.http2.jobs import Requests
 
 WINDOW_AT_START = 65_535  # RFC 9113 section 6.9.2, for the connection and for each stream
 _HEAD_AND_STREAM: Struct = HEAD
-_UPDATE = Struct(">IBII")  # length and type, flags, stream, increment
-_UPDATE_HEAD = 4 << 8 | frames.WINDOW_UPDATE
 
 
 class Unsent:
@@ -160,21 +158,6 @@ class Sending:
             return False
         self._advance(stream)
         return True
-
-    def pass_windows(self, data: bytes, at: int) -> int:
-        """Pass over WINDOW_UPDATE frames that change nothing, and say where the first other frame begins.
-
-        Hot: HAProxy sends one for each push, for a stream whose whole body has gone. Only while no body waits; a wrong
-        one (increment 0, a stream never opened) is left for the plain way.
-        """
-        last = len(data) - _UPDATE.size
-        unpack, next_stream = _UPDATE.unpack_from, self.next_stream
-        while at <= last:
-            head, _, stream, increment = unpack(data, at)
-            if head != _UPDATE_HEAD or not stream & 1 or stream >= next_stream or not increment & frames.WINDOW_MAX:
-                break
-            at += _UPDATE.size
-        return at
 
     def follow(self, values: list[tuple[int, int]]) -> None:
         """SETTINGS: in force at once, also for streams in flight, and acknowledged."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from channels.http2 import frames
+from channels.http2.accepted import take_accepted
 from channels.http2.fields import HEADER_LIST_BYTES_MAX, Fields
 from channels.http2.flood import FloodGuard
-from channels.http2.frames import ACK, END_STREAM, HEAD, ErrorCode, Frame, ProtocolError
+from channels.http2.frames import ACK, END_STREAM, ErrorCode, Frame, ProtocolError
 from channels.http2.gathering import Gathering, Whole
 from channels.http2.headers import AnswerReader
 from channels.http2.jobs import OK, Answer, Failure, FailureKind, Job, Queue, Result
@@ -24,9 +25,6 @@ FILL_MAX = 512  # requests per TLS write: more gains nothing and lets others wai
 SILENT_MAX = 3  # streams that ran out of time before the connection is retired (pushy #816: APNs fell silent in 2020)
 IDLE_SHUT_SECONDS = 5.0  # a connection on which nothing is in flight and nothing may be sent is left then
 LAST_USABLE_STREAM = frames.STREAM_MAX - 4 * FILL_MAX
-
-_LONGEST_HEAD = (frames.FRAME_BYTES_MAX << 8) | 0xFF
-_OK_BYTE = 0x88  # HPACK: entry 8 of the static table, `:status: 200`
 
 
 class Limits(NamedTuple):
@@ -142,14 +140,7 @@ class Session:
         at = 0
         while True:
             if self._limits.is_fast and not self._gathering.is_open and not self.sending.unsent:
-                before, at = at, self._take_accepted(data, at)
-                if at > before:
-                    self._flood.got_answer()
-                passed = self.sending.pass_windows(data, at)
-                if passed > at:
-                    self._flood.took_windows(passed - at)
-                    at = passed
-                    continue
+                at = self._take_accepted(data, at)
             received, at = frames.cut(data, at)
             if received is None:
                 break
@@ -160,50 +151,14 @@ class Session:
             self._consumed = 0
 
     def _take_accepted(self, data: bytes, at: int) -> int:
-        """Fast path: settle plain 200 answers (with or without a one-frame body); stop at anything else.
-
-        It relies on the empty dynamic table (see AnswerReader) and checks only what tells such an answer from others.
-        With a table in use, only header blocks of the one byte 0x88 may be skipped.
-        """
-        size = len(data)
-        last = size - frames.HEAD_BYTES
-        unpack = HEAD.unpack_from
-        owner, opened, end_run = self.streams.owner, self.streams.opened, self.streams.end_run
-        longest_ok = _LONGEST_HEAD if self._limits.is_stateless else 0x1FF
-        while at <= last:
-            head, flags, stream = unpack(data, at)
-            body = at + 9
-            stop = body + (head >> 8)
-            if stop > size or head > _LONGEST_HEAD:
-                break
-            if head & 0xFF == 1:  # HEADERS
-                if head < 0x100 or data[body] != _OK_BYTE or head > longest_ok or stream in opened:
-                    break
-                if flags == 5:  # END_HEADERS, END_STREAM, and neither padding nor priority
-                    run = owner.pop(stream, None)
-                    if run is None:
-                        break
-                    run.results[run.offset + (stream >> 1)] = OK
-                    run.left -= 1
-                    if not run.left:
-                        end_run(run)
-                elif flags == 4 and stream in owner:
-                    opened[stream] = OK
-                else:
-                    break
-            elif head & 0xFF == 0 and flags == 1 and opened.get(stream) is OK:  # DATA, END_STREAM
-                del opened[stream]
-                run = owner.pop(stream)
-                run.results[run.offset + (stream >> 1)] = Answer(200, (), data[body:stop]) if stop > body else OK
-                self._consumed += stop - body
-                run.left -= 1
-                if not run.left:
-                    end_run(run)
-            else:
-                break
+        passed = take_accepted(data, at, self.streams, self.sending.next_stream, is_stateless=self._limits.is_stateless)
+        self._consumed += passed.body_bytes
+        if passed.answers:
             self.has_answered = self.is_warm = True
-            at = stop
-        return at
+            self._flood.got_answer()
+        elif passed.updates:
+            self._flood.took_windows(passed.updates)
+        return passed.at
 
     def _take(self, received: Frame) -> None:
         self._flood.took_frame()

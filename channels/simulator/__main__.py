@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from cyclopts.validators import Number
 
 from channels.simulator.ledger import COLUMNS
 from channels.simulator.options import OptionFault, Options, run_apns, run_fcm, run_smtp, run_webpush
@@ -29,6 +30,8 @@ docs/simulators.md describes modes, scripts and the tokens that end badly on pur
 )
 
 _DEFAULTS = Options()
+Count = Annotated[int, Parameter(validator=Number(gte=1))]
+Seconds = Annotated[float, Parameter(validator=Number(gt=0, lte=86_400))]
 Shared = Annotated[Options, Parameter(name="*")]
 """The options that every simulator has, as if each had them of its own."""
 
@@ -41,8 +44,8 @@ def apns(
     key_id: str = "",
     team_id: str = "",
     topic: list[str] | None = None,
-    streams: int = 1000,
-    first_streams: int = 1,
+    streams: Count = 1000,
+    first_streams: Count = 1,
 ) -> None:
     """Simulate APNs: HTTP/2 over TLS, `POST /3/device/<token>`, judged by Apple's published rules.
 
@@ -73,8 +76,8 @@ def fcm(
     options: Shared = _DEFAULTS,
     public_key: Path | None = None,
     project: str = "",
-    token_seconds: float = 3600,
-    streams: int = 1000,
+    token_seconds: Seconds = 3600,
+    streams: Count = 1000,
 ) -> None:
     """Simulate FCM: HTTP/2 or HTTP/1.1 over TLS, `POST /v1/projects/<p>/messages:send`, OAuth at `POST /token`.
 
@@ -100,7 +103,7 @@ def webpush(
     *,
     options: Shared = _DEFAULTS,
     vapid_key: str = "",
-    streams: int = 1000,
+    streams: Count = 1000,
 ) -> None:
     """Simulate a push service of browsers: HTTP/2 or HTTP/1.1 over TLS, `POST /push/<name>` (RFC 8030, 8291, 8292).
 
@@ -120,7 +123,7 @@ def smtp(
     *,
     options: Shared = _DEFAULTS,
     starttls: bool = False,
-    size_bytes: int = 10_485_760,
+    size_bytes: Count = 10_485_760,
 ) -> None:
     """Simulate a mail relay: ESMTP with PIPELINING, 8BITMIME, SIZE and ENHANCEDSTATUSCODES, and a check of each mail.
 

@@ -103,7 +103,8 @@ def run_fcm(options: Options, public_key: Path | None, project: str, token_secon
 def run_webpush(options: Options, vapid_key: str, streams: int) -> None:
     def build(ledger: Ledger, faults: Faults, folder: Path, address: str) -> Provider:
         port = address.rpartition(":")[2]
-        origins = [f"https://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]
+        others = [f"https://{host}:{port}" for host in ("localhost", "127.0.0.1", "[::1]")]
+        origins = [f"https://{address}", *others]  # the announced one first: subscriptions name it
         validating = options.mode == "validating"
         service = WebPush(ledger, origins=origins, validating=validating, key=vapid_key, streams=streams)
         context = certificates.server_context(certificates.files(folder), ["h2", "http/1.1"])

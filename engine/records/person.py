@@ -46,16 +46,19 @@ Email = Annotated[
 Name = Annotated[str, form(rf"^{VISIBLE}{LINE_LETTER}*$(?!\n)", ONE_LINE, max_length=200)]
 AppName = Annotated[str, form(r"^[a-z]{1,12}$(?!\n)", "the short name of an app: 1 to 12 letters from a to z")]
 
-_NAME_LETTERS = r'[^\s\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"\\]+'
+_NAME_LETTERS = (
+    r'[^\s\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2060\u2066-\u2069\ufeff\U000e0000-\U000e007f"\\<>{}\[\]/@]+'
+)
 GivenName = Annotated[
     str,
     form(
-        rf"^{_NAME_LETTERS}( {_NAME_LETTERS})*$(?!\n)",
-        "a given name: words with single blanks between them, no quotation marks, backslashes or control characters",
+        rf"^(?=.*[^\W\d_]){_NAME_LETTERS}( {_NAME_LETTERS})*$(?!\n)",
+        "a given name: words of letters with single blanks between them, no brackets, slashes, quotation marks or "
+        "characters that cannot be seen",
         max_length=60,
     ),
 ]
-"""Words with single blanks between them; no quotation marks, backslashes, controls, invisible changes of direction."""
+"""Words with single blanks between them: at least one letter, nothing invisible, nothing that reads as markup."""
 
 SLOT_MAX = 8
 """A person has at most this many devices on one lane; one more replaces the one registered longest ago."""

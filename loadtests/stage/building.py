@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import socket
 import tempfile
 import time
@@ -18,7 +17,6 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -27,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from loadtests.stage.processes import Program, StageFault, undisturbed
+from loadtests.stage.processes import Program, StageFault, signals_as_ctrl_c, undisturbed
 from loadtests.stage.settings import KEY_ID, PROJECT, TEAM_ID, TOPICS, Addresses, StagePlan, configuration
 
 START_SECONDS_MAX = 60.0
@@ -69,7 +67,7 @@ class Stage(NamedTuple):
 def stage(plan: StagePlan, *, is_kept: bool, say: Callable[[str], None]) -> Iterator[Stage]:
     """Build the stage; take it down at the end, whatever happened. The folder stays when `is_kept` or after a fault."""
     remove = not is_kept
-    with _signals_as_ctrl_c():
+    with signals_as_ctrl_c():
         folder = Path(tempfile.mkdtemp(prefix=f"klokke-{plan.name}-"))
         try:
             (folder / "posted").mkdir()
@@ -222,18 +220,3 @@ def _free_run(count: int) -> int:
                 continue
             return first
     raise StageFault(f"there are no {count} free ports in a row on 127.0.0.1 for the metrics")
-
-
-@contextmanager
-def _signals_as_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM and a closed terminal end the run as Ctrl-C does; SIGINT too where a shell had it ignored (`&`)."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

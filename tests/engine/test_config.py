@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -203,6 +204,16 @@ service_account_file = "secrets/service-account.json"
 )  # fmt: skip
 def test_faulty_manners_of_an_fcm_lane_are_named(folder: Path, lines: str, fault: str) -> None:
     assert [found for found in faults_of(folder, FCM_LANE + lines) if found.startswith(fault)]
+
+
+def test_two_accounts_of_one_project_share_its_quota(folder: Path) -> None:
+    account = json.dumps({"project_id": "one-project"})
+    for name in ("service-account", "copy"):
+        (folder / "secrets" / f"{name}.json").write_text(account)
+    other = FCM_LANE[FCM_LANE.index("[lanes") :].replace("fcm.parent", "fcm.staff").replace("service-account", "copy")
+    (folder / "klokke.toml").write_text(FCM_LANE + other)
+    found = start_faults(folder, config.examine(folder / "klokke.toml").config, check_only=True)
+    assert [fault for fault in found if fault.startswith('lanes."fcm.staff".quota_per_minute: its service account')]
 
 
 def test_lanes_that_only_collide_with_another_are_still_looked_at(folder: Path) -> None:

@@ -66,6 +66,10 @@ LINES: list[tuple[str, str]] = [
     (PERSON + ',"name":"A","name":"B"}', "line: a field stands twice"),
     (PERSON + f',"name":"{SECRET}\\""}}', "name: must be a given name"),
     (PERSON + f',"name":" {SECRET}"}}', "name: must be a given name"),
+    *(
+        (PERSON + f',"name":"{name}"}}', "name: must be a given name")
+        for name in ("\u200b", "\ufeffa", "\U000e0041", "{children}", "<b>", "http://x.dk", "12", "-")
+    ),
     (PERSON + f',"name":"{SECRET * 9}"}}', "name: of length <= 60"),
     ("\ufeff" + PERSON + "}", "line: starts with a byte order mark"),
     ("[" * 60_000, "line: expected object, got array"),

@@ -176,12 +176,12 @@ def test_the_process_mints_a_subscription_and_opens_what_is_sent_to_it(tmp_path:
         httpx.Client(http2=http2, verify=trusting(push.ca_file), base_url=push.url, timeout=5) as client,
     ):
         minted = client.get(f"/subscription/{NAME}").json()
-        assert minted["endpoint"] == f"https://localhost:{push.port}/push/{NAME}"
+        assert minted["endpoint"] == f"{push.url}/push/{NAME}"
         headers = {key.decode(): value.decode() for key, value in fields() if not key.startswith(b":")}
-        headers["authorization"] = vapid(time.time(), aud=f"https://localhost:{push.port}")
+        headers["authorization"] = vapid(time.time(), aud=push.url)
         good = client.post(f"/push/{NAME}", headers=headers, content=body_for(NAME))
         assert (good.status_code, good.content) == (201, b"")
-        assert good.headers["location"].startswith(f"https://localhost:{push.port}/message/")
+        assert good.headers["location"].startswith(f"{push.url}/message/")
         assert client.post(f"/push/{NAME}", headers=headers, content=b"x").status_code == 400
         first, second = push.wait_for_rows(2)
     assert (first["provider"], first["status"], first["address"]) == ("webpush", "201", NAME)

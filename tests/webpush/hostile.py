@@ -31,11 +31,13 @@ ELSEWHERE = [
     "https://push.example/%zz", "https://push.example/%", "https://push.example/push/1#part",
     "https://push.example\\@evil.example/", "https:\\\\push.example\\push\\1", "https://push.example/\\evil",
     'https://push.example/"', "https://push.example/<script>",
+    # paths that no push service makes
+    "https://push.example//evil.example/x", "https://push.example/../../x", "https://push.example/push/./1",
+    "https://push.example/%2e%2e/x", "https://push.example/push/..", "https://push.example/push/..?x=1",
 ]  # fmt: skip
 """None of these is an endpoint of ORIGIN as browsers write it."""
 
 GOOD = [
     "https://push.example/push/1",
     "https://push.example/wpush/v2/gAAAAABl-_~.!$&'()*+,;=:@%2F?token=a/b?c",
-    "https://push.example//push",
 ]

@@ -28,7 +28,7 @@ LANE = "webpush.test"
 @asynccontextmanager
 async def sending(push: Running, link: Link) -> AsyncIterator[tuple[World, httpx.AsyncClient]]:
     """An engine with a lane to the simulated push service, and a client of its intake."""
-    origin = f"https://localhost:{push.port}"
+    origin = push.url
     rules = DeviceRules([PushService(LANE, origin)])
     world = World(link, StoreDirectory(link, rules), lanes=(LANE, EMAIL, INAPP))
     sender = WebPushSender(

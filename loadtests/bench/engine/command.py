@@ -74,8 +74,8 @@ def engine(
         seed: Another seed makes other people.
         keep: A folder that keeps the imported people, so that the next run begins at once.
     """
-    if json_file is not None and not (json_file.parent.is_dir() and os.access(json_file.parent, os.W_OK)):
-        raise _refused(f"--json: there is no folder {json_file.parent} that can be written to")
+    if fault := report.json_fault(json_file):
+        raise _refused(fault)
     console = Console(highlight=False)
     os.sched_setaffinity(0, measuring.cores()[:CORES])  # what we start inherits it
     layout = ("intake+gateway", "fanout+upkeep", "urgent", *["dispatch"] * dispatchers)
