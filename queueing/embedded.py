@@ -39,8 +39,9 @@ dbfilename none.rdb
 save ""
 appendonly yes
 appendfsync {appendfsync}
+# a rewrite takes seconds of a core: at 256 MB it fell into the busiest minute of a morning and cost a sixth of the intake
 auto-aof-rewrite-percentage 200
-auto-aof-rewrite-min-size 256mb
+auto-aof-rewrite-min-size 1gb
 maxmemory-policy noeviction
 # 256 people a block: their hashes stay compact lists
 hash-max-listpack-entries 512
