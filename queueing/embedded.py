@@ -39,7 +39,7 @@ dbfilename none.rdb
 save ""
 appendonly yes
 appendfsync {appendfsync}
-# a rewrite takes seconds of a core: at 256 MB it fell into the busiest minute of a morning and cost a sixth of the intake
+# a rewrite takes seconds of a core; begun at 256 MB it took 1.2 s out of a benchmark of 4 s
 auto-aof-rewrite-percentage 200
 auto-aof-rewrite-min-size 1gb
 maxmemory-policy noeviction
