@@ -27,6 +27,15 @@ _PUSH = re.compile(rb"/push/([A-Za-z0-9_\-]{8,200})")
 _SUBSCRIPTION = re.compile(rb"/subscription/([A-Za-z0-9_\-]{8,200})")
 _CREDENTIALS_KEPT_MAX = 256
 
+_PLANNED = {  # reason and Retry-After
+    Plan.DEAD: ("Gone", ""),
+    Plan.DEAD_BEFORE: ("NotFound", ""),
+    Plan.BAD: ("BadEncoding", ""),
+    Plan.STRANGER: ("OtherVapidKey", ""),
+    Plan.FEED: ("TooManyRequests", "1"),
+    Plan.FADE: ("Unavailable", "1"),
+}
+
 
 class _Voucher(NamedTuple):
     """A kind of request whose headers are right, until its token ends."""
@@ -154,23 +163,13 @@ class WebPush:
         return ""
 
     def _by_plan(self, name: str) -> tuple[int, str, str]:
-        match self._planned.of(name):
-            case Plan.DEAD:
-                reason, retry_after = "Gone", ""
-            case Plan.DEAD_BEFORE:
-                reason, retry_after = "NotFound", ""
-            case Plan.BAD:
-                reason, retry_after = "BadEncoding", ""
-            case Plan.STRANGER:
-                reason, retry_after = "OtherVapidKey", ""
-            case Plan.FEED:
-                reason, retry_after = "TooManyRequests", "1"
-            case Plan.FADE:
-                reason, retry_after = "Unavailable", "1"
-            case Plan.DEAF:
-                return 0, "Silent", ""
-            case _:
-                return 201, "", ""
+        plan = self._planned.of(name)
+        if plan is Plan.DEAF:
+            return 0, "Silent", ""
+        planned = _PLANNED.get(plan) if plan else None
+        if planned is None:
+            return 201, "", ""
+        reason, retry_after = planned
         return rules.STATUS[reason], reason, retry_after
 
     def _credential(self, headers: Mapping[bytes, bytes]) -> rules.Credential:

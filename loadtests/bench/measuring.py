@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import resource
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,12 @@ def _scheduled_seconds(pid: int) -> float:
         except (OSError, ValueError, IndexError):
             continue  # it ended while we looked, or the kernel keeps no such figures
     return nanoseconds / 1e9
+
+
+def own_cpu_seconds() -> float:
+    """What this process has used, user and system."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
 
 
 def descendants(pid: int) -> list[int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from loadtests.stage.processes import StageFault
+from loadtests.stage.processes import Program, StageFault
 
 Report = dict[str, Any]
 PATIENCE_SECONDS = 30.0
@@ -85,3 +86,22 @@ class Api:
             if time.monotonic() > deadline:
                 raise StageFault(fault)
             time.sleep(PAUSE_SECONDS)
+
+
+def wait_until_ready(url: str, engine: Program, check: Callable[[], None], seconds_max: float) -> None:
+    """Return when an engine's intake says that it is ready, its store included; `check` raises when a program ended.
+
+    Raises:
+        StageFault: it was not ready in time.
+    """
+    deadline = time.monotonic() + seconds_max
+    with httpx.Client(base_url=url, timeout=5.0, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            check()
+            try:
+                if client.get("/readyz").status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass  # it does not listen yet
+            time.sleep(0.05)
+    raise StageFault(f"{engine.name} was not ready within {seconds_max:.0f} s; its log: {engine.log}")

@@ -12,7 +12,6 @@ import secrets
 import shutil
 import socket
 import tempfile
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,11 +19,11 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-import httpx
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from loadtests.stage.api import wait_until_ready
 from loadtests.stage.processes import Program, StageFault, signals_as_ctrl_c, undisturbed
 from loadtests.stage.settings import KEY_ID, PROJECT, TEAM_ID, TOPICS, Addresses, StagePlan, configuration
 
@@ -137,22 +136,8 @@ def _build(folder: Path, programs: list[Program], plan: StagePlan, say: Callable
         engine = Program("the engine", ["engine", "run", "--config", str(config)], folder / "engine.log")
         programs.append(engine)
     built = Stage(folder, addresses, api_key, ledgers, programs)
-    _wait_until_ready(built, engine)
+    wait_until_ready(addresses.api, engine, built.check, START_SECONDS_MAX)
     return built
-
-
-def _wait_until_ready(built: Stage, engine: Program) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    with httpx.Client(base_url=built.addresses.api, timeout=5.0, trust_env=False) as client:
-        while time.monotonic() < deadline:
-            built.check()
-            try:
-                if client.get("/readyz").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass  # it does not listen yet
-            time.sleep(0.1)
-    raise StageFault(f"the engine was not ready within {START_SECONDS_MAX:.0f} s; its log: {engine.log}")
 
 
 def _stop(programs: list[Program], say: Callable[[str], None]) -> None:

@@ -22,7 +22,7 @@ from loadtests.bench.intake import figures, proof
 from loadtests.bench.intake.figures import Phase
 from loadtests.bench.intake.generator import Order
 from loadtests.bench.intake.requests import Load
-from loadtests.bench.intake.world import World, cpu_seconds
+from loadtests.bench.intake.world import World
 from loadtests.bench.measuring import cores, machine, usage
 from loadtests.stage.processes import StageFault, signals_as_ctrl_c
 
@@ -166,9 +166,9 @@ class _Bench:
 
     def _measure(self, name: str, order: Order, pids: dict[str, int], wanted: int = 202) -> None:
         self._say(name)
-        before = {process: cpu_seconds(pid) for process, pid in pids.items()}
+        before = {process: usage(pid).cpu_seconds for process, pid in pids.items()}
         result = self._world.drive(order)
-        used = {process: cpu_seconds(pid) - before[process] for process, pid in pids.items()}
+        used = {process: usage(pid).cpu_seconds - before[process] for process, pid in pids.items()}
         self._phases[name] = figures.phase(
             name,
             result,

@@ -8,7 +8,6 @@ next request when it has its answer. A new connection is never opened for a late
 
 from __future__ import annotations
 
-import resource
 import select
 import socket
 import sys
@@ -20,6 +19,7 @@ import msgspec
 
 from loadtests.bench.intake.answers import take_answer
 from loadtests.bench.intake.requests import Load, Spelled
+from loadtests.bench.measuring import own_cpu_seconds
 
 _ANSWERS_SECONDS_MAX = 20.0  # waited for what is in hand after the last request
 _READ_BYTES = 262_144
@@ -81,7 +81,7 @@ class Drive:
 
     def run(self) -> Result:
         """Drive until the time is over and every answer is in, or given up."""
-        before = _cpu_seconds()
+        before = own_cpu_seconds()
         start = time.perf_counter()
         end = start + self._order.seconds
         while (now := time.perf_counter()) < end and self._by_number:
@@ -90,7 +90,7 @@ class Drive:
         while len(self._free) < len(self._by_number) and time.perf_counter() < deadline:
             self._poll_once(deadline, deadline)
         self._broken += len(self._by_number) - len(self._free)
-        used = _cpu_seconds() - before
+        used = own_cpu_seconds() - before
         self._close()
         return Result(
             sent=self._sent,
@@ -182,11 +182,6 @@ class Drive:
         self._poll.close()
         if self._order.answers_file is not None:
             Path(self._order.answers_file).write_bytes(msgspec.msgpack.encode(self._answers))
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:

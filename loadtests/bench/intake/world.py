@@ -10,23 +10,20 @@ import hashlib
 import os
 import secrets
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import httpx
 import msgspec
 
 import queueing.embedded as embedded
 from loadtests.bench.intake.generator import Order, Result
 from loadtests.bench.intake.requests import Audience, audiences_of
-from loadtests.bench.measuring import usage
 from loadtests.population.lines import population
-from loadtests.stage.api import Api
+from loadtests.stage.api import Api, wait_until_ready
 from loadtests.stage.building import free_ports
 from loadtests.stage.filling import import_file
-from loadtests.stage.processes import Program, StageFault, undisturbed
+from loadtests.stage.processes import Program, undisturbed
 from loadtests.stage.settings import TOPICS
 
 START_SECONDS_MAX = 30.0
@@ -144,28 +141,13 @@ class World:
 
     def wait_until_ready(self) -> None:
         """Return when the intake says that it is ready, its store included."""
-        deadline = time.monotonic() + START_SECONDS_MAX
-        with httpx.Client(base_url=self.url, timeout=5.0, trust_env=False) as client:
-            while time.monotonic() < deadline:
-                self.intake.check()
-                try:
-                    if client.get("/readyz").status_code == httpx.codes.OK:
-                        return
-                except httpx.TransportError:
-                    pass  # it does not listen yet
-                time.sleep(0.05)
-        raise StageFault(f"the intake was not ready within {START_SECONDS_MAX:.0f} s; its log: {self.intake.log}")
+        wait_until_ready(self.url, self.intake, self.intake.check, START_SECONDS_MAX)
 
     def _start_store(self) -> subprocess.Popen[bytes]:
         with pinned(self.cores[1]):  # not `undisturbed`: it would start with SIGTERM blocked and could not be stopped
             store = embedded.start(self.folder / "store")
         self._undo.callback(_stop, store)
         return store
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has used so far."""
-    return usage(pid).cpu_seconds
 
 
 @contextmanager

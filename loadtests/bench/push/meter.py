@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from loadtests.bench.measuring import median, usage
+from loadtests.bench.measuring import median, own_cpu_seconds, usage
 from loadtests.bench.push.task import Sample, Task
 
 _WINDOW_SECONDS = 0.1
@@ -70,11 +70,6 @@ class Meter:
 
     def _server_cpu(self) -> float:
         return sum(usage(pid).cpu_seconds for pid in self._task.server_pids)
-
-
-def own_cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
 
 
 def rss_mb() -> float:
